@@ -1,0 +1,10 @@
+// One function per subject; each adds its names to the module.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace mtp_rt::bindings {
+
+void bind_errors(nanobind::module_& module);
+
+}  // namespace mtp_rt::bindings

@@ -1,0 +1,107 @@
+// What an engine does: run rows through a model, keep the accepted ones, forget the rest.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mtp_rt/model_dir.h"
+#include "mtp_rt/token.h"
+
+namespace mtp_rt {
+
+/// What a caller may rely on; known when the engine is open.
+struct EngineInfo {
+  std::string name;    // "native"
+  std::string isa;     // "avx512_vnni"; empty where there is none
+  std::string device;  // "cpu"
+  std::int32_t threads = 0;
+  std::int32_t slots = 0;     // sequences held at once
+  std::int32_t context = 0;   // positions per slot
+  std::int32_t max_rows = 0;  // rows per verify call
+  std::int32_t vocab_size = 0;
+  std::int32_t hidden_size = 0;
+  std::int32_t layers = 0;
+  std::int32_t extra_heads = 0;  // heads 2..n
+  bool row_invariant = false;    // a row's bits do not depend on the rows beside it
+  std::size_t weight_bytes = 0;  // read per plain step
+};
+
+/// One row of a verify call: a token at a position of a slot.
+///
+/// The rows of a slot stand together. The first has parent -1: it follows the slot's last committed position.
+/// Any other names, by index into the call, the earlier row of the same slot that it follows. Its position is
+/// its parent's plus one.
+struct VerifyRow {
+  Slot slot = 0;
+  Token token = 0;
+  std::int32_t position = 0;
+  std::int32_t parent = -1;
+  bool wants_logits = false;
+  bool wants_state = false;  // trunk state after the final norm
+};
+
+/// Where verify() writes. Row i of a view belongs to the i-th row that asked for it, in call order.
+struct VerifyOutputs {
+  std::span<float> logits;  // [rows wanting logits, vocab_size]
+  std::span<float> states;  // [rows wanting states, hidden_size]
+  std::span<const std::int32_t>
+      taps;                 // layers whose output (residual stream) is wanted, ascending; 0 = first layer
+  std::span<float> tapped;  // [rows wanting states, taps, hidden_size]
+};
+
+/// The rows of the last verify call that one slot keeps: indices into that call, a path from the slot's first
+/// row.
+struct KeptRows {
+  Slot slot = 0;
+  std::span<const std::int32_t> rows;
+};
+
+/// A loaded model with a KV cache of `slots` sequences. Used by one thread at a time.
+///
+/// Every call leaves all slots as they were if it throws.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  [[nodiscard]] virtual const EngineInfo& info() const noexcept = 0;
+
+  /// Committed positions of `slot`.
+  [[nodiscard]] virtual std::int32_t length(Slot slot) const = 0;
+
+  /// Runs `rows` behind each slot's committed positions. Nothing is committed.
+  /// Throws ArgumentError on a malformed row or output size, CapacityError beyond max_rows or the context.
+  virtual void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) = 0;
+
+  /// Commits rows of the last verify call; slots not named keep none. Each slot at most once.
+  virtual void commit(std::span<const KeptRows> kept) = 0;
+
+  /// Empties `slot`.
+  virtual void release(Slot slot) = 0;
+};
+
+struct EngineOptions {
+  std::string engine = "native";
+  std::string isa;           // empty: the best this CPU has; MTP_RT_ISA overrides
+  std::int32_t threads = 0;  // 0: one per available core
+  std::int32_t slots = 1;
+  std::int32_t context = 0;            // 0: the model's
+  std::int32_t max_rows = 128;         // rows per verify call
+  std::optional<bool> two_stage_head;  // empty: as the model directory says
+};
+
+/// Opens the engine that `options.engine` names.
+/// Throws ArgumentError on an unknown engine or a value out of range, UnsupportedError where the machine
+/// lacks what was asked for, ModelFormatError on a damaged model.
+[[nodiscard]] std::unique_ptr<Engine> open_engine(std::shared_ptr<const ModelDir> model,
+                                                  const EngineOptions& options);
+
+}  // namespace mtp_rt

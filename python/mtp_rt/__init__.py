@@ -1,0 +1,1 @@
+"""Language models that predict several tokens per step: the same text, sooner."""
