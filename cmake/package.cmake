@@ -3,15 +3,15 @@
 include(CMakePackageConfigHelpers)
 
 if(SKBUILD)
-  set(package_root mtp_rt)
+  set(package_root "mtp_rt/")
 else()
-  set(package_root .)
+  set(package_root "")
 endif()
-set(package_cmake_dir ${package_root}/lib/cmake/mtp_rt)
+set(package_cmake_dir ${package_root}lib/cmake/mtp_rt)
 
-install(TARGETS mtp_rt EXPORT mtp_rt LIBRARY DESTINATION ${package_root}/lib
-        INCLUDES DESTINATION ${package_root}/include)
-install(DIRECTORY cpp/include/mtp_rt DESTINATION ${package_root}/include FILES_MATCHING PATTERN "*.h")
+install(TARGETS mtp_rt EXPORT mtp_rt LIBRARY DESTINATION ${package_root}lib
+        INCLUDES DESTINATION ${package_root}include)
+install(DIRECTORY cpp/include/mtp_rt DESTINATION ${package_root}include FILES_MATCHING PATTERN "*.h")
 install(EXPORT mtp_rt NAMESPACE mtp_rt:: DESTINATION ${package_cmake_dir} FILE mtp_rt-targets.cmake)
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/mtp_rt-config.cmake.in mtp_rt-config.cmake
                               INSTALL_DESTINATION ${package_cmake_dir} NO_SET_AND_CHECK_MACRO)
