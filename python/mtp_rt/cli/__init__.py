@@ -1,0 +1,1 @@
+"""The `mtp-rt` command."""
