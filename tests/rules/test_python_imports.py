@@ -1,0 +1,90 @@
+"""Imports run one way: the Python rooms of docs/design.md, read from every file and tried in a process."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from repository import ROOT, files, name
+
+PACKAGE = ROOT / "python" / "mtp_rt"
+HEAVY_LIBRARIES = {"torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "transformers"}
+HEAVY_ROOMS = {"models", "training", "tasks", "export"}  # may import them when they are imported
+
+FILES = {"errors", "model_dir", "paths"}
+RUN = FILES | {"_core", "sampling_params", "results", "text_stream", "tokenizer", "machine", "hub"}
+# What a module of each room may import from mtp_rt, its own room aside.
+ROOMS: dict[str, set[str]] = {
+    "errors": {"_core"},
+    "paths": set(),
+    "model_dir": {"errors"},
+    "sampling_params": {"errors", "_core"},
+    "results": {"errors", "_core"},
+    "text_stream": {"errors", "_core"},
+    "machine": {"errors", "_core"},
+    "tokenizer": FILES,
+    "convert": FILES,
+    "hub": FILES | {"convert"},
+    "llm": RUN,
+    "bench": RUN | {"llm", "convert"},
+    "cli": RUN | {"llm", "bench", "convert", "training", "export", "__init__"},
+    "__init__": RUN | {"llm"},
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(tree: ast.Module, path: Path) -> Iterator[str]:
+    """Full dotted names of everything a module imports, in functions too."""
+    package = ["mtp_rt", *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
+            yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+def rooms_imported(path: Path) -> set[str]:
+    rooms = {child.name.split(".")[0] for child in PACKAGE.iterdir()}
+    targets = [target.split(".") for target in imports(ast.parse(path.read_text()), path)]
+    ours = [parts for parts in targets if parts[0] == "mtp_rt"]
+    return {parts[1] if len(parts) > 1 and parts[1] in rooms else "__init__" for parts in ours}
+
+
+@pytest.mark.parametrize("path", files("python", suffixes={".py"}), ids=name)
+def test_imports_follow_the_table(path: Path) -> None:
+    here = room(path)
+    assert here in ROOMS, f"say in ROOMS what {here} may import, and in docs/design.md what it is"
+    wrong = rooms_imported(path) - ROOMS[here] - {here}
+    assert not wrong, f"{here} may not import {sorted(wrong)}"
+
+
+def test_the_table_has_no_cycle() -> None:
+    above = {here: allowed & ROOMS.keys() for here, allowed in ROOMS.items()}
+    while below := [here for here, allowed in above.items() if not allowed]:
+        above = {here: allowed - set(below) for here, allowed in above.items() if here not in below}
+    assert not above
+
+
+def test_light_modules_import_without_heavy_libraries() -> None:
+    modules = [
+        ".".join(["mtp_rt", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+        for path in files("python", suffixes={".py"})
+        if room(path) not in HEAVY_ROOMS and path.name != "__main__.py"
+    ]
+    program = f"""
+import importlib, sys
+sys.modules.update(dict.fromkeys({sorted(HEAVY_LIBRARIES)!r}))  # importing any of them now raises ImportError
+for module in {modules!r}:
+    importlib.import_module(module)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
