@@ -1,0 +1,43 @@
+"""Checks a release wheel's contents: python tests/packaging/check_wheel.py dist/mtp_rt-*.whl"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+
+LIMIT_MB = 10
+NEEDED = {
+    "mtp_rt/__init__.py",
+    "mtp_rt/_core.abi3.so",
+    "mtp_rt/_core.pyi",
+    "mtp_rt/py.typed",
+    "mtp_rt/lib/libmtp_rt.so",
+    "mtp_rt/lib/cmake/mtp_rt/mtp_rt-config.cmake",
+    "mtp_rt/include/mtp_rt/engine.h",
+}
+
+
+def problems(wheel: Path) -> list[str]:
+    """Return what is wrong with `wheel`; an empty list if nothing is."""
+    names = zipfile.ZipFile(wheel).namelist()
+    found = [f"{name} is missing" for name in sorted(NEEDED - set(names))]
+    found += [f"{name} is for tests only" for name in names if "_testing" in name or name.startswith("tests/")]
+    found += [f"{name} is not of the package" for name in names if not name.startswith(("mtp_rt/", "mtp_rt-"))]
+    if "-cp310-abi3-" not in wheel.name:
+        found.append("it is not one stable-ABI wheel for every Python from 3.10")
+    if wheel.stat().st_size > LIMIT_MB * 10**6:
+        found.append(f"{wheel.stat().st_size / 1e6:.1f} MB, more than {LIMIT_MB}")
+    return found
+
+
+def main() -> int:
+    """Check the wheels named on the command line."""
+    wheels = [Path(argument) for argument in sys.argv[1:]]
+    found = [f"{wheel.name}: {problem}" for wheel in wheels for problem in problems(wheel)]
+    print("\n".join(found or [f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB, good" for wheel in wheels]))
+    return 1 if found or not wheels else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
