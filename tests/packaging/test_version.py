@@ -12,6 +12,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_build_files_agree_with_the_installed_package() -> None:
-    native = re.search(r"^project\(mtp_rt VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)
+    native = re.search(r"^project\(mtp_rt VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text(), re.M)
     assert native is not None
     assert native[1] == version("mtp-rt") == mtp_rt.__version__
