@@ -5,16 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-class Error(RuntimeError): ...
-
-class ModelFormatError(Error):
-    file: str
-    field: str
-
-class UnsupportedError(Error): ...
-class CapacityError(Error): ...
-class EngineError(Error): ...
-class ArgumentError(Error, ValueError): ...
+from mtp_rt.errors import ArgumentError as ArgumentError
+from mtp_rt.errors import CapacityError as CapacityError
+from mtp_rt.errors import EngineError as EngineError
+from mtp_rt.errors import Error as Error
+from mtp_rt.errors import ModelFormatError as ModelFormatError
+from mtp_rt.errors import UnsupportedError as UnsupportedError
 
 def version() -> str: ...
 def available_isas() -> list[str]:

@@ -1,5 +1,9 @@
 #include <nanobind/nanobind.h>
 
+#include "testing/testing.h"
+
 NB_MODULE(_core_testing, module) {
   module.doc() = "Native internals for the tests; absent from release wheels.";
+  nanobind::module_::import_("mtp_rt._core");  // registers the library's exceptions
+  mtp_rt::testing::bind_io(module);
 }

@@ -1,0 +1,10 @@
+// One function per subject; each adds its names to _core_testing.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace mtp_rt::testing {
+
+void bind_io(nanobind::module_& module);
+
+}  // namespace mtp_rt::testing

@@ -1,0 +1,26 @@
+"""The model directory: read, checked, described, written. docs/model_dir.md is the specification.
+
+Imports the standard library only.
+"""
+
+from mtp_rt.model_dir.config import ModelConfig, parse_model_config
+from mtp_rt.model_dir.layout import Kind, Layout, layout_of, output_matrix, parts_of
+from mtp_rt.model_dir.reader import ModelDir, describe, read_model_dir
+from mtp_rt.model_dir.safetensors import StoredTensor
+from mtp_rt.model_dir.writer import Tensor, write_model_dir
+
+__all__ = [
+    "Kind",
+    "Layout",
+    "ModelConfig",
+    "ModelDir",
+    "StoredTensor",
+    "Tensor",
+    "describe",
+    "layout_of",
+    "output_matrix",
+    "parse_model_config",
+    "parts_of",
+    "read_model_dir",
+    "write_model_dir",
+]

@@ -1,0 +1,147 @@
+"""Which tensors a model has, and whether a file holds exactly those."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mtp_rt.errors import ModelFormatError
+from mtp_rt.model_dir.config import ModelConfig
+from mtp_rt.model_dir.safetensors import WEIGHTS_FILE, StoredTensor
+
+Kind = Literal["f32", "bf16", "q8", "q4"]
+BLOCK = 32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Every weight of a model: matrices by name with [rows, cols], vectors by name with their size."""
+
+    matrices: Mapping[str, tuple[int, int]]
+    vectors: Mapping[str, int]
+
+
+def layout_of(config: ModelConfig) -> Layout:
+    """Return every weight of a model with this config, embedding first."""
+    query_rows, kv_rows = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    hidden, inner = config.hidden_size, config.intermediate_size
+    matrices = {"model.embed_tokens.weight": (config.vocab_size, hidden)}
+    if not config.tied_embedding:
+        matrices["lm_head.weight"] = (config.vocab_size, hidden)
+    vectors = {}
+    for layer in (f"model.layers.{i}" for i in range(config.layers)):
+        vectors[f"{layer}.input_layernorm.weight"] = hidden
+        matrices[f"{layer}.self_attn.q_proj.weight"] = (query_rows, hidden)
+        matrices[f"{layer}.self_attn.k_proj.weight"] = (kv_rows, hidden)
+        matrices[f"{layer}.self_attn.v_proj.weight"] = (kv_rows, hidden)
+        matrices[f"{layer}.self_attn.o_proj.weight"] = (hidden, query_rows)
+        vectors[f"{layer}.post_attention_layernorm.weight"] = hidden
+        matrices[f"{layer}.mlp.gate_proj.weight"] = (inner, hidden)
+        matrices[f"{layer}.mlp.up_proj.weight"] = (inner, hidden)
+        matrices[f"{layer}.mlp.down_proj.weight"] = (hidden, inner)
+    vectors["model.norm.weight"] = hidden
+    return Layout(matrices, vectors)
+
+
+def output_matrix(config: ModelConfig) -> str:
+    """Return the name of the matrix that makes logits: the embedding where it is tied."""
+    return "model.embed_tokens.weight" if config.tied_embedding else "lm_head.weight"
+
+
+def parts_of(name: str, kind: Kind, rows: int, cols: int) -> dict[str, tuple[str, tuple[int, int]]]:
+    """Return the tensors that store matrix `name` in `kind`: {tensor: (dtype, shape)}."""
+    if kind in {"f32", "bf16"}:
+        return {name: (kind.upper(), (rows, cols))}
+    blocks = ("F16", (rows, cols // BLOCK))
+    if kind == "q8":
+        return {f"{name}.q8": ("I8", (rows, cols)), f"{name}.scale": blocks}
+    return {f"{name}.q4": ("U8", (rows, cols // 2)), f"{name}.min": blocks, f"{name}.scale": blocks}
+
+
+def kind_of(tensors: Mapping[str, StoredTensor], name: str) -> Kind:
+    """Return the kind in which matrix `name` is stored.
+
+    Raises:
+        ModelFormatError: it is absent, stored twice or has a dtype that no kind has.
+    """
+    stored = [part for part in (name, f"{name}.q8", f"{name}.q4") if part in tensors]
+    if len(stored) > 1:
+        problem = "is stored twice: as more than one of NAME, NAME.q8 and NAME.q4; keep one"
+        raise ModelFormatError(WEIGHTS_FILE, name, problem)
+    if not stored:
+        raise ModelFormatError(WEIGHTS_FILE, name, "is missing; write the model again")
+    if stored[0].endswith(".q8"):
+        return "q8"
+    if stored[0].endswith(".q4"):
+        return "q4"
+    dtype = tensors[name].dtype
+    if dtype == "F32":
+        return "f32"
+    if dtype == "BF16":
+        return "bf16"
+    raise ModelFormatError(WEIGHTS_FILE, name, f"has dtype {dtype}; expected F32 or BF16")
+
+
+def check_layout(tensors: Mapping[str, StoredTensor], data: memoryview, layout: Layout) -> dict[str, Kind]:
+    """Return the kind of every matrix, once it is sure that the file holds just the weights of `layout`.
+
+    Args:
+        tensors: the file's tensors.
+        data: the file's bytes.
+        layout: the weights that config.json asks for.
+
+    Raises:
+        ModelFormatError: a tensor is missing, stored twice, unknown, of another dtype or shape, or a scale or
+            minimum that is not finite.
+    """
+    known: set[str] = set()
+    kinds: dict[str, Kind] = {}
+    halves: list[str] = []
+    for name, size in layout.vectors.items():
+        _demand(tensors, name, "F32", (size,))
+        known.add(name)
+    for name, (rows, cols) in layout.matrices.items():
+        kinds[name] = kind_of(tensors, name)
+        for part, (dtype, shape) in parts_of(name, kinds[name], rows, cols).items():
+            _demand(tensors, part, dtype, shape)
+            known.add(part)
+            if dtype == "F16":
+                halves.append(part)
+    for name in tensors:
+        if name not in known:
+            problem = (
+                "is stored although tie_word_embeddings says that the embedding is used"
+                if name.startswith("lm_head.")
+                else "is not a tensor of this model; remove it or correct config.json"
+            )
+            raise ModelFormatError(WEIGHTS_FILE, name, problem)
+    for name in halves:
+        if not all_finite_f16(data[tensors[name].begin : tensors[name].end]):
+            problem = "holds a number that is not finite; write the model again"
+            raise ModelFormatError(WEIGHTS_FILE, name, problem)
+    return kinds
+
+
+def _demand(tensors: Mapping[str, StoredTensor], name: str, dtype: str, shape: tuple[int, ...]) -> None:
+    tensor = tensors.get(name)
+    if tensor is None:
+        raise ModelFormatError(WEIGHTS_FILE, name, "is missing; write the model again")
+    if tensor.dtype != dtype:
+        raise ModelFormatError(WEIGHTS_FILE, name, f"has dtype {tensor.dtype}; expected {dtype}")
+    if tensor.shape != shape:
+        problem = f"has shape {list(tensor.shape)}; config.json asks for {list(shape)}"
+        raise ModelFormatError(WEIGHTS_FILE, name, problem)
+
+
+_EXPONENT_FULL = re.compile(rb"[\x7c-\x7f\xfc-\xff]")
+
+
+def all_finite_f16(data: memoryview) -> bool:
+    """Return whether every little-endian half-precision number is finite.
+
+    A number's second byte holds sign, exponent and two bits of the fraction; NaN and infinity have all
+    exponent bits set.
+    """
+    return _EXPONENT_FULL.search(bytes(data[1::2])) is None

@@ -1,0 +1,219 @@
+"""Writing a model directory: whole, or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mtp_rt.errors import ArgumentError, ModelFormatError
+from mtp_rt.model_dir.config import CONFIG_FILE, MAX_CONFIG_BYTES, ModelConfig, parse_model_config
+from mtp_rt.model_dir.layout import layout_of, parts_of
+from mtp_rt.model_dir.reader import read_model_dir
+from mtp_rt.model_dir.safetensors import (
+    DTYPE_BYTES,
+    LENGTH_BYTES,
+    WEIGHTS_FILE,
+    StoredTensor,
+    encode_header,
+)
+
+Tensor = tuple[str, str, Sequence[int], Any]  # name, dtype, shape, buffer
+
+_WIDEST_ELEMENT = max(DTYPE_BYTES.values())
+
+
+def write_model_dir(
+    target: str | os.PathLike[str],
+    config: Mapping[str, Any],
+    tensors: Iterable[Tensor],
+    extra_files: Mapping[str, bytes | Path] | None = None,
+    *,
+    replace: bool = False,
+) -> None:
+    """Write a complete model directory and rename it into place.
+
+    Everything is written to a temporary directory beside the target, flushed to the disk and read back by
+    `read_model_dir`; only then does it get its name. Whatever fails, the temporary directory is removed and
+    what stood at `target` is untouched. Tensors are consumed one at a time.
+
+    Args:
+        target: the directory to make; its parent is made if needed.
+        config: config.json, as docs/model_dir.md defines it.
+        tensors: (name, dtype, shape, buffer) of every stored tensor, in the order in which they are to lie in
+            the file: dtype F32, F16, BF16, I8 or U8; buffer any C-contiguous object with the buffer protocol
+            (a numpy array too) of exactly product(shape) elements, little-endian. A generator may make each
+            when asked.
+        extra_files: top-level files to add, by name: their bytes, or a path to copy.
+        replace: whether a directory at `target` that is not empty may be replaced.
+
+    Raises:
+        ArgumentError: `target` exists and is not an empty directory, a file name is not a plain name, or a
+            buffer's size does not fit its shape.
+        ModelFormatError: config and tensors do not make a valid model directory.
+        UnsupportedError: config asks for what no engine has.
+        OSError: the disk is full or not writable.
+    """
+    target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow a link at the target
+    extra_files = extra_files or {}
+    _check_target(target, replace)
+    for name in extra_files:
+        if name in {CONFIG_FILE, WEIGHTS_FILE, "", ".", ".."} or "/" in name or "\0" in name:
+            raise ArgumentError(f"extra_files: {name!r} is not a plain file name of its own")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
+    temporary.mkdir()
+    try:
+        _fill(temporary, config, tensors, extra_files)
+        read_model_dir(temporary)
+        _rename(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _check_target(target: Path, replace: bool) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise ArgumentError(f"{target} exists and is not a directory; remove it or choose another name")
+    if not replace and target.is_dir() and any(target.iterdir()):
+        raise ArgumentError(f"{target} is not empty; remove it or choose another name")
+
+
+def _fill(
+    directory: Path,
+    config: Mapping[str, Any],
+    tensors: Iterable[Tensor],
+    extra_files: Mapping[str, bytes | Path],
+) -> None:
+    text = (json.dumps(config, indent=2, allow_nan=False) + "\n").encode()
+    if len(text) > MAX_CONFIG_BYTES:
+        raise ModelFormatError(CONFIG_FILE, "", f"would hold {len(text)} bytes; at most {MAX_CONFIG_BYTES}")
+    weights = _WeightsWriter(parse_model_config(text))
+    _write_file(directory / CONFIG_FILE, lambda file: file.write(text))
+    for name, content in extra_files.items():
+        _write_file(directory / name, _copier(content))
+    _write_file(directory / WEIGHTS_FILE, lambda file: weights.write(file, tensors))
+    _flush(directory)
+
+
+def _copier(content: bytes | Path) -> Callable[[BinaryIO], object]:
+    def copy(file: BinaryIO) -> None:
+        if isinstance(content, Path):
+            with content.open("rb") as source:
+                shutil.copyfileobj(source, file)
+        else:
+            file.write(content)
+
+    return copy
+
+
+def _write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    try:
+        with path.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def _flush(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    """Give `temporary` the name `target`; a directory that stands there moves aside first."""
+    aside = temporary.with_suffix(".old")
+    replaces = target.exists()
+    if replaces:
+        target.rename(aside)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        if replaces:
+            aside.rename(target)
+        raise
+    _flush(target.parent)
+    if replaces:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+class _WeightsWriter:
+    """Writes model.safetensors from tensors that arrive one at a time.
+
+    The header stands first but is known last, so room is left for the longest that the config allows; spaces
+    fill what is not used. Every tensor starts at a multiple of its element size: those whose size would shift
+    the next one off its place wait for the end.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        layout = layout_of(config)
+        self._names = set(layout.vectors)
+        longest = {name: ("F32", (size,)) for name, size in layout.vectors.items()}
+        for name, (rows, cols) in layout.matrices.items():
+            for kind in ("f32", "q8", "q4"):
+                self._names.update(parts_of(name, kind, rows, cols))
+            longest.update(parts_of(name, "q4", rows, cols))
+        bound = 4 * (
+            sum(rows * cols for rows, cols in layout.matrices.values()) + sum(layout.vectors.values())
+        )
+        widest = {name: StoredTensor(*tensor, bound, bound) for name, tensor in longest.items()}
+        start = LENGTH_BYTES + len(encode_header(widest))
+        self._data_start = start + -start % 64
+        self._given: set[str] = set()
+        self._stored: dict[str, StoredTensor] = {}
+        self._cursor = 0
+
+    def write(self, file: BinaryIO, tensors: Iterable[Tensor]) -> None:
+        """Write the whole file."""
+        file.seek(self._data_start)
+        waiting = []
+        for name, dtype, shape, buffer in tensors:
+            data = self._checked(name, dtype, shape, buffer)
+            if data.nbytes % _WIDEST_ELEMENT == 0:
+                self._append(file, name, dtype, shape, data)
+            else:
+                waiting.append((name, dtype, shape, bytes(data)))
+        for name, dtype, shape, held in sorted(waiting, key=lambda tensor: -DTYPE_BYTES[tensor[1]]):
+            self._append(file, name, dtype, shape, memoryview(held))
+        header = encode_header(self._stored)
+        room = self._data_start - LENGTH_BYTES
+        if len(header) > room:
+            raise ModelFormatError(WEIGHTS_FILE, "header", "holds more tensors than config.json asks for")
+        file.seek(0)
+        file.write(room.to_bytes(LENGTH_BYTES, "little") + header.ljust(room))
+
+    def _checked(self, name: str, dtype: str, shape: Sequence[int], buffer: Any) -> memoryview:
+        if name not in self._names:
+            raise ModelFormatError(
+                WEIGHTS_FILE, name, "is not a tensor of this model; remove it or correct config.json"
+            )
+        if name in self._given:
+            raise ModelFormatError(WEIGHTS_FILE, name, "was given twice")
+        if dtype not in DTYPE_BYTES:
+            raise ArgumentError(f"tensors: {name} has dtype {dtype}; expected {', '.join(DTYPE_BYTES)}")
+        self._given.add(name)
+        data = memoryview(buffer).cast("B")
+        needed = math.prod(shape) * DTYPE_BYTES[dtype]
+        if data.nbytes != needed:
+            raise ArgumentError(
+                f"tensors: {name} has {data.nbytes} bytes; {dtype} {list(shape)} needs {needed}"
+            )
+        return data
+
+    def _append(self, file: BinaryIO, name: str, dtype: str, shape: Sequence[int], data: memoryview) -> None:
+        file.write(data)
+        end = self._cursor + data.nbytes
+        self._stored[name] = StoredTensor(dtype, tuple(int(size) for size in shape), self._cursor, end)
+        self._cursor = end
