@@ -6,7 +6,6 @@ import json
 import random
 import struct
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from mtp_rt.model_dir import layout_of, parse_model_config, parts_of

@@ -70,7 +70,10 @@ def read_model_dir(path: str | os.PathLike[str]) -> ModelDir:
     """
     path = Path(path)
     if not path.is_dir():
-        problem = "is not a directory; a model is a directory with config.json and model.safetensors (docs/model_dir.md)"
+        problem = (
+            "is not a directory; a model is a directory with config.json and model.safetensors "
+            "(docs/model_dir.md)"
+        )
         raise ModelFormatError(str(path), "", problem)
     config = parse_model_config(_read_text(path / CONFIG_FILE))
     data = _map(path / WEIGHTS_FILE)
@@ -89,9 +92,9 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Keys: path, architecture, sizes {hidden_size, intermediate_size, layers, heads, kv_heads, head_dim,
     vocab_size, context}, tied_embedding, rope_layout, rope_theta, parameters (count; a tied embedding counts
-    once), quantization {matrix kind such as "self_attn.q_proj": {storage kind: matrices}}, weight_bytes (of the
-    tensors), file_bytes, two_stage_head (null or {margin}), bos, eos, source, tokenizer, chat_template (whether
-    present).
+    once), quantization {matrix kind such as "self_attn.q_proj": {storage kind: matrices}}, weight_bytes (of
+    the tensors), file_bytes, two_stage_head (null or {margin}), bos, eos, source, tokenizer, chat_template
+    (whether present).
     """
     model = read_model_dir(path)
     config = model.config
@@ -167,7 +170,7 @@ def _kind(mode: int) -> str:
 
 def _read_text(path: Path) -> bytes:
     descriptor, size = _open_regular(path)
-    with open(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file:
         if size > MAX_CONFIG_BYTES:
             problem = f"holds {size} bytes; at most {MAX_CONFIG_BYTES} are allowed"
             raise ModelFormatError(path.name, "", problem)

@@ -50,7 +50,10 @@ def header_length(start: bytes, file_size: int, file: str = WEIGHTS_FILE) -> int
         raise ModelFormatError(file, "header", problem)
     (length,) = struct.unpack_from("<Q", start)
     if length > _MAX_HEADER:
-        problem = f"claims {length} bytes; at most {_MAX_HEADER} are allowed: not a safetensors file, or a damaged one"
+        problem = (
+            f"claims {length} bytes; at most {_MAX_HEADER} are allowed: "
+            "not a safetensors file, or a damaged one"
+        )
         raise ModelFormatError(file, "header", problem)
     if LENGTH_BYTES + length > file_size:
         problem = f"claims {length} bytes in a file of {file_size}: truncated; fetch or write the model again"
@@ -61,8 +64,8 @@ def header_length(start: bytes, file_size: int, file: str = WEIGHTS_FILE) -> int
 def parse_header(text: bytes, file_size: int, file: str = WEIGHTS_FILE) -> dict[str, StoredTensor]:
     """Return the tensors that the header `text` describes, sorted by name.
 
-    Every tensor lies inside the file at a multiple of its element size, its bytes are product(shape) x element
-    size, and the tensors tile the data without holes or overlaps.
+    Every tensor lies inside the file at a multiple of its element size, its bytes are product(shape) x
+    element size, and the tensors tile the data without holes or overlaps.
 
     Raises:
         ModelFormatError: otherwise.

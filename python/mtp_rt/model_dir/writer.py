@@ -160,7 +160,9 @@ class _WeightsWriter:
     def __init__(self, config: ModelConfig) -> None:
         layout = layout_of(config)
         self._names = set(layout.vectors)
-        longest = {name: ("F32", (size,)) for name, size in layout.vectors.items()}
+        longest: dict[str, tuple[str, tuple[int, ...]]] = {}
+        for name, size in layout.vectors.items():
+            longest[name] = ("F32", (size,))
         for name, (rows, cols) in layout.matrices.items():
             for kind in ("f32", "q8", "q4"):
                 self._names.update(parts_of(name, kind, rows, cols))
