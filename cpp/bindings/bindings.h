@@ -6,5 +6,6 @@
 namespace mtp_rt::bindings {
 
 void bind_errors(nanobind::module_& module);
+void bind_engine(nanobind::module_& module);
 
 }  // namespace mtp_rt::bindings

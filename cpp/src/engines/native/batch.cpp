@@ -1,0 +1,120 @@
+#include "engines/native/batch.h"
+
+#include <algorithm>
+#include <string>
+
+#include "mtp_rt/error.h"
+
+namespace mtp_rt::native {
+namespace {
+
+[[noreturn]] void refuse(std::size_t row, const char* field, std::int64_t value,
+                         const std::string& expected) {
+  throw ArgumentError("rows[" + std::to_string(row) + "]." + field + " is " + std::to_string(value) +
+                      "; expected " + expected);
+}
+
+void check_fields(const VerifyRow& row, std::size_t i, const EngineInfo& info) {
+  if (row.slot < 0 || row.slot >= info.slots)
+    refuse(i, "slot", row.slot, "0 .. " + std::to_string(info.slots - 1));
+  if (row.token < 0 || row.token >= info.vocab_size) {
+    refuse(i, "token", row.token, "0 .. " + std::to_string(info.vocab_size - 1));
+  }
+}
+
+// Opens a segment at a slot's first row, which follows the committed positions.
+void begin_segment(Batch& batch, const VerifyRow& row, std::size_t i, int base) {
+  for (const Segment& s : batch.segments) {
+    if (s.slot == row.slot) refuse(i, "slot", row.slot, "the rows of a slot to stand together");
+  }
+  if (row.parent != -1) refuse(i, "parent", row.parent, "-1 for a slot's first row");
+  if (row.position != base)
+    refuse(i, "position", row.position, std::to_string(base) + ", the slot's committed length");
+  batch.segments.push_back({row.slot, static_cast<int>(i), 0, base, true});
+}
+
+void check_parent(const Batch& batch, const Segment& segment, const VerifyRow& row, std::size_t i) {
+  if (row.parent < segment.first_row || row.parent >= static_cast<std::int32_t>(i)) {
+    refuse(i, "parent", row.parent, "an earlier row of the same slot");
+  }
+  const int expected = batch.rows[static_cast<std::size_t>(row.parent)].position + 1;
+  if (row.position != expected)
+    refuse(i, "position", row.position, std::to_string(expected) + ", its parent's plus one");
+}
+
+// The KV indices of a tree row and its ancestors within the call, by position.
+void append_path(Batch& batch, const Segment& segment, int row) {
+  BatchRow& r = batch.rows[static_cast<std::size_t>(row)];
+  r.path = static_cast<int>(batch.paths.size());
+  const int steps = r.position - segment.base + 1;
+  batch.paths.resize(batch.paths.size() + static_cast<std::size_t>(steps));
+  for (int at = row, i = steps - 1; i >= 0; --i, at = batch.parents[static_cast<std::size_t>(at)]) {
+    batch.paths[static_cast<std::size_t>(r.path + i)] = batch.rows[static_cast<std::size_t>(at)].index;
+  }
+}
+
+}  // namespace
+
+Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
+                 const std::function<std::int32_t(Slot)>& length) {
+  if (rows.size() > static_cast<std::size_t>(info.max_rows)) {
+    throw CapacityError("verify: " + std::to_string(rows.size()) + " rows; the engine was opened for " +
+                        std::to_string(info.max_rows) + " (max_rows)");
+  }
+  Batch batch;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const VerifyRow& row = rows[i];
+    check_fields(row, i, info);
+    if (batch.segments.empty() || batch.segments.back().slot != row.slot) {
+      begin_segment(batch, row, i, length(row.slot));
+    } else {
+      check_parent(batch, batch.segments.back(), row, i);
+    }
+    if (row.position >= info.context) {
+      throw CapacityError("rows[" + std::to_string(i) + "].position is " + std::to_string(row.position) +
+                          "; the context holds " + std::to_string(info.context) + " positions");
+    }
+    Segment& segment = batch.segments.back();
+    segment.chain = segment.chain && (segment.rows == 0 || row.parent == static_cast<std::int32_t>(i) - 1);
+    batch.rows.push_back({static_cast<int>(batch.segments.size()) - 1, row.token, row.position,
+                          segment.base + segment.rows, 0});
+    ++segment.rows;
+    batch.parents.push_back(row.parent);
+    if (row.wants_logits) batch.logit_rows.push_back(static_cast<std::int32_t>(i));
+    if (row.wants_state) batch.state_rows.push_back(static_cast<std::int32_t>(i));
+    batch.context_blocks = std::max(batch.context_blocks, row.position / kContextBlock + 1);
+  }
+  for (const Segment& s : batch.segments) {
+    for (int r = s.first_row; !s.chain && r < s.first_row + s.rows; ++r) append_path(batch, s, r);
+  }
+  return batch;
+}
+
+void plan_attention(Batch& batch, int kv_heads, int group, int threads) {
+  const auto split = [&](int heads_per_item) {
+    batch.items.clear();
+    for (std::size_t s = 0; s < batch.segments.size(); ++s) {
+      const Segment& segment = batch.segments[s];
+      for (int first = segment.first_row; first < segment.first_row + segment.rows; first += kRowsPerItem) {
+        const int rows = std::min(kRowsPerItem, segment.first_row + segment.rows - first);
+        int last_position = 0;
+        for (int r = first; r < first + rows; ++r) {
+          last_position = std::max(last_position, batch.rows[static_cast<std::size_t>(r)].position);
+        }
+        for (int block = 0; block <= last_position / kContextBlock; ++block) {
+          for (int kv_head = 0; kv_head < kv_heads; ++kv_head) {
+            for (int head = 0; head < group; head += heads_per_item) {
+              batch.items.push_back({static_cast<int>(s), first, rows, kv_head, head,
+                                     std::min(heads_per_item, group - head), block});
+            }
+          }
+        }
+      }
+    }
+  };
+  split(group);
+  // Few items leave threads idle: a head each then, at the price of reading the block once per head.
+  if (batch.items.size() < static_cast<std::size_t>(4 * threads)) split(1);
+}
+
+}  // namespace mtp_rt::native

@@ -1,0 +1,63 @@
+// A verify call, checked and laid out for the trunk.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "mtp_rt/engine.h"
+
+namespace mtp_rt::native {
+
+/// The rows of one slot in a call.
+struct Segment {
+  Slot slot = 0;
+  int first_row = 0;
+  int rows = 0;
+  int base = 0;       // committed positions before the call
+  bool chain = true;  // every row follows the one before it
+};
+
+struct BatchRow {
+  int segment = 0;
+  Token token = 0;
+  int position = 0;
+  int index = 0;  // of its KV entry in the slot: base + place in the segment
+  int path = 0;   // in Batch::paths, for rows of a tree: KV indices of positions base .. position
+};
+
+/// Rows of one segment whose attention over one context block is computed together.
+struct AttentionItem {
+  int segment = 0;
+  int first_row = 0;
+  int rows = 0;
+  int kv_head = 0;
+  int first_head = 0;  // within the KV head's group
+  int heads = 0;
+  int block = 0;  // positions 128 * block .. + 127
+};
+
+inline constexpr int kContextBlock = 128;  // positions whose attention is summed before blocks are folded
+inline constexpr int kRowsPerItem = 4;
+
+struct Batch {
+  std::vector<BatchRow> rows;
+  std::vector<Segment> segments;
+  std::vector<std::int32_t> parents;  // as in the call
+  std::vector<std::int32_t> paths;
+  std::vector<std::int32_t> logit_rows;  // ascending
+  std::vector<std::int32_t> state_rows;  // ascending
+  std::vector<AttentionItem> items;
+  int context_blocks = 0;  // of the row with the longest context
+};
+
+/// Checks `rows` against the engine and each slot's committed length.
+/// Throws ArgumentError naming the row and field, CapacityError beyond max_rows or the context.
+[[nodiscard]] Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
+                               const std::function<std::int32_t(Slot)>& length);
+
+/// Splits the attention of a planned batch into items for `threads` threads.
+void plan_attention(Batch& batch, int kv_heads, int group, int threads);
+
+}  // namespace mtp_rt::native

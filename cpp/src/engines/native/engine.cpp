@@ -1,0 +1,185 @@
+#include "engines/native/engine.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <map>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "base/parallel.h"
+#include "engines/native/batch.h"
+#include "engines/native/kernels/select.h"
+#include "engines/native/kv_cache.h"
+#include "engines/native/packed_weights.h"
+#include "engines/native/trunk.h"
+#include "engines/timed.h"
+#include "mtp_rt/error.h"
+
+namespace mtp_rt::native {
+namespace {
+
+constexpr int kMaxThreads = 256;
+constexpr int kMaxSlots = 4096;
+constexpr int kMaxRows = 4096;
+
+int in_range(const char* name, int value, int least, int greatest) {
+  if (value < least || value > greatest) {
+    throw ArgumentError(std::string(name) + " is " + std::to_string(value) + "; expected " +
+                        std::to_string(least) + " .. " + std::to_string(greatest));
+  }
+  return value;
+}
+
+int thread_count(int wanted) {
+  return wanted == 0 ? std::min(available_cores(), kMaxThreads) : in_range("threads", wanted, 1, kMaxThreads);
+}
+
+EngineInfo make_info(const ModelConfig& c, const EngineOptions& options, const KernelTable& kernels) {
+  EngineInfo info;
+  info.name = "native";
+  info.isa = kernels.name;
+  info.device = "cpu";
+  info.threads = thread_count(options.threads);
+  info.slots = in_range("slots", options.slots, 1, kMaxSlots);
+  info.context = options.context == 0 ? c.context : in_range("context", options.context, 1, c.context);
+  info.max_rows = in_range("max_rows", options.max_rows, 1, kMaxRows);
+  info.vocab_size = c.vocab_size;
+  info.hidden_size = c.hidden_size;
+  info.layers = c.layers;
+  info.row_invariant = true;
+  return info;
+}
+
+std::optional<float> margin(const ModelConfig& c, const EngineOptions& options) {
+  constexpr float kDefaultMargin = 8.0F;
+  if (!options.two_stage_head) return c.two_stage_margin;
+  if (!*options.two_stage_head) return std::nullopt;
+  return c.two_stage_margin.value_or(kDefaultMargin);
+}
+
+class NativeEngine final : public Engine, public Timed {
+ public:
+  NativeEngine(std::shared_ptr<const ModelDir> model, const EngineOptions& options)
+      : model_(std::move(model)),
+        kernels_(select_kernels(options.isa)),
+        info_(make_info(model_->config(), options, kernels_)),
+        pool_(info_.threads),
+        weights_(*model_, kernels_, pool_),
+        cache_(model_->config(), info_.slots, info_.context + info_.max_rows),
+        trunk_(model_->config(), kernels_, weights_, pool_, info_.max_rows, info_.context,
+               margin(model_->config(), options)) {
+    const bool two_stage = weights_.head_is_q8() && margin(model_->config(), options).has_value();
+    info_.weight_bytes =
+        weights_.layer_bytes() + weights_.head_bytes() - (two_stage ? weights_.head_low_bytes() : 0);
+  }
+
+  [[nodiscard]] const EngineInfo& info() const noexcept override { return info_; }
+
+  [[nodiscard]] std::int32_t length(Slot slot) const override { return cache_.length(checked(slot)); }
+
+  void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) override {
+    const auto start = std::chrono::steady_clock::now();
+    Batch batch = plan_batch(rows, info_, [this](Slot slot) { return cache_.length(slot); });
+    check_outputs(batch, outputs);
+    plan_attention(batch, trunk_.shape().kv_heads, trunk_.shape().group(), info_.threads);
+    if (!batch.rows.empty()) trunk_.run(batch, cache_, outputs);
+    batch_ = std::move(batch);
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  void commit(std::span<const KeptRows> kept) override {
+    std::vector<std::pair<Slot, std::vector<std::int32_t>>> moves;
+    for (const KeptRows& k : kept) {
+      for (const auto& [slot, offsets] : moves) {
+        if (slot == k.slot) throw ArgumentError("commit: slot " + std::to_string(k.slot) + " is named twice");
+      }
+      moves.emplace_back(k.slot, offsets_of(k));
+    }
+    for (const auto& [slot, offsets] : moves) cache_.keep(slot, offsets);
+    batch_ = {};
+  }
+
+  void release(Slot slot) override {
+    cache_.clear(checked(slot));
+    std::erase_if(batch_.segments, [slot](const Segment& s) { return s.slot == slot; });
+  }
+
+  [[nodiscard]] std::map<std::string, double> seconds_by_phase() const override {
+    static constexpr std::array<const char*, static_cast<std::size_t>(Phase::count)> kNames = {
+        "embed", "qkv", "attention", "o", "mlp", "head"};
+    std::map<std::string, double> named;
+    double other = seconds_;
+    for (std::size_t i = 0; i < kNames.size(); ++i) {
+      named[kNames[i]] = trunk_.seconds()[i];
+      other -= trunk_.seconds()[i];
+    }
+    named["other"] = other;
+    return named;
+  }
+
+ private:
+  [[nodiscard]] Slot checked(Slot slot) const { return in_range("slot", slot, 0, info_.slots - 1); }
+
+  void check_outputs(const Batch& batch, const VerifyOutputs& outputs) const {
+    const auto need = [](const char* name, std::size_t have, std::size_t want) {
+      if (have == want) return;
+      throw ArgumentError(std::string("outputs.") + name + " has " + std::to_string(have) +
+                          " elements; the rows want " + std::to_string(want));
+    };
+    const auto hidden = static_cast<std::size_t>(info_.hidden_size);
+    need("logits", outputs.logits.size(),
+         batch.logit_rows.size() * static_cast<std::size_t>(info_.vocab_size));
+    need("states", outputs.states.size(), batch.state_rows.size() * hidden);
+    need("tapped", outputs.tapped.size(), batch.state_rows.size() * outputs.taps.size() * hidden);
+    for (std::size_t i = 0; i < outputs.taps.size(); ++i) {
+      in_range("outputs.taps", outputs.taps[i], i == 0 ? 0 : outputs.taps[i - 1] + 1, info_.layers - 1);
+    }
+  }
+
+  // A slot's kept rows as places behind its committed positions: a path from its first row.
+  [[nodiscard]] std::vector<std::int32_t> offsets_of(const KeptRows& kept) const {
+    const auto segment = std::find_if(batch_.segments.begin(), batch_.segments.end(),
+                                      [&](const Segment& s) { return s.slot == kept.slot; });
+    if (segment == batch_.segments.end()) {
+      throw ArgumentError("commit: slot " + std::to_string(kept.slot) +
+                          " has no rows in the last verify call");
+    }
+    std::vector<std::int32_t> offsets;
+    std::int32_t parent = -1;
+    for (const std::int32_t row : kept.rows) {
+      const std::int32_t offset = row - segment->first_row;
+      if (offset < 0 || offset >= segment->rows || batch_.parents[static_cast<std::size_t>(row)] != parent) {
+        throw ArgumentError("commit: row " + std::to_string(row) + " does not follow row " +
+                            std::to_string(parent) + " in slot " + std::to_string(kept.slot));
+      }
+      offsets.push_back(offset);
+      parent = row;
+    }
+    return offsets;
+  }
+
+  std::shared_ptr<const ModelDir> model_;
+  const KernelTable& kernels_;
+  EngineInfo info_;
+  ThreadPool pool_;
+  PackedWeights weights_;
+  KvCache cache_;
+  Trunk trunk_;
+  Batch batch_;           // of the last verify call, until it is committed
+  double seconds_ = 0.0;  // of the last verify call
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> open(std::shared_ptr<const ModelDir> model, const EngineOptions& options) {
+  try {
+    return std::make_unique<NativeEngine>(std::move(model), options);
+  } catch (const std::system_error& error) {
+    throw UnsupportedError("threads: the system refused to start " + std::to_string(options.threads) +
+                           " threads (" + error.what() + "); ask for fewer");
+  }
+}
+
+}  // namespace mtp_rt::native

@@ -1,0 +1,178 @@
+// Matrix products of one unit: 32 outputs of every row, one pass over the unit's weights.
+//
+// Lanes are outputs; each output's sum runs over the blocks in order. Integer products within a block are
+// exact.
+
+constexpr std::size_t kAhead = 8192;  // bytes between the tile in use and the one asked for
+
+/// Distance from a row's activations of one block to those of the next, in rows.
+constexpr std::size_t kBlockRows = kPanel;
+
+struct Panel {
+  const std::int8_t* quantized;
+  const float* scale;
+  const float* scaled_sum;
+  const std::int32_t* offset;
+  const float* values;
+};
+
+inline Panel panel_at(const Activations& x, int row) {
+  const std::size_t first =
+      static_cast<std::size_t>(row / kPanel) * static_cast<std::size_t>(x.blocks) * kPanel + row % kPanel;
+  return {x.quantized + first * kBlock, x.scale + first, x.scaled_sum + first, x.offset + first,
+          x.values + first * kBlock};
+}
+
+template <int kRows>
+inline void ask_ahead(const std::uint8_t* tile, std::size_t bytes) {
+  // One row runs at the speed of memory anyway; more rows compute for longer than the hardware looks ahead.
+  if constexpr (kRows > 1) {
+    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(tile + kAhead + i, 0, 2);
+  }
+}
+
+template <int kRows>
+inline void store_rows(const Lanes (&acc)[kRows], const float* row_scale, float* out) {
+  for (int r = 0; r < kRows; ++r) store(mul(acc[r], all(row_scale[r])), out + r * kUnit);
+}
+
+struct DotQ4 {
+  template <int kRows>
+  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*, const Panel& x,
+                    int blocks, Lanes (&acc)[kRows]) {
+    for (int b = 0; b < blocks; ++b, tile += unit.stride) {
+      ask_ahead<kRows>(tile, kTileQ4);
+      const Nibbles w[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
+                            load_nibbles(tile + 192)};
+      const auto* parameters = reinterpret_cast<const std::uint16_t*>(tile + 256);
+      const Lanes scale = load_half(parameters);
+      const Lanes minimum = load_half(parameters + 16);
+      for (int r = 0; r < kRows; ++r) {
+        const std::int8_t* q = x.quantized + (static_cast<std::size_t>(b) * kBlockRows + r) * kBlock;
+        IntLanes low = all_int(0);
+        IntLanes high = all_int(0);
+        for (int j = 0; j < 4; ++j) low = dot_low(low, w[j], q + 4 * j);
+        for (int j = 0; j < 4; ++j) high = dot_high(high, w[j], q + 16 + 4 * j);
+        const std::size_t at = static_cast<std::size_t>(b) * kBlockRows + r;
+        acc[r] = fma(to_float(add(low, high)), mul(scale, all(x.scale[at])), acc[r]);
+        acc[r] = fma(minimum, all(x.scaled_sum[at]), acc[r]);
+      }
+    }
+  }
+};
+
+struct DotQ8 {
+  template <int kRows>
+  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t* low_tile,
+                    const Panel& x, int blocks, Lanes (&acc)[kRows]) {
+    for (int b = 0; b < blocks; ++b, tile += unit.stride, low_tile += unit.low_stride) {
+      ask_ahead<kRows>(tile, kTileHigh);
+      ask_ahead<kRows>(low_tile, kTileLow);
+      const Nibbles upper[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
+                                load_nibbles(tile + 192)};
+      const Nibbles lower[4] = {load_nibbles(low_tile), load_nibbles(low_tile + 64),
+                                load_nibbles(low_tile + 128), load_nibbles(low_tile + 192)};
+      const Lanes scale = load_half(reinterpret_cast<const std::uint16_t*>(tile + 256));
+      for (int r = 0; r < kRows; ++r) {
+        const std::size_t at = static_cast<std::size_t>(b) * kBlockRows + r;
+        const std::int8_t* q = x.quantized + at * kBlock;
+        IntLanes low = all_int(x.offset[at]);
+        IntLanes high = all_int(0);
+        for (int j = 0; j < 4; ++j) low = dot_low(low, upper[j], lower[j], q + 4 * j);
+        for (int j = 0; j < 4; ++j) high = dot_high(high, upper[j], lower[j], q + 16 + 4 * j);
+        acc[r] = fma(to_float(add(low, high)), mul(scale, all(x.scale[at])), acc[r]);
+      }
+    }
+  }
+};
+
+// w = 16 * upper + 7.5 - 128: the lower four bits at their middle.
+struct DotQ8Coarse {
+  template <int kRows>
+  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*, const Panel& x,
+                    int blocks, Lanes (&acc)[kRows]) {
+    for (int b = 0; b < blocks; ++b, tile += unit.stride) {
+      ask_ahead<kRows>(tile, kTileHigh);
+      const Nibbles w[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
+                            load_nibbles(tile + 192)};
+      const Lanes scale = load_half(reinterpret_cast<const std::uint16_t*>(tile + 256));
+      for (int r = 0; r < kRows; ++r) {
+        const std::size_t at = static_cast<std::size_t>(b) * kBlockRows + r;
+        const std::int8_t* q = x.quantized + at * kBlock;
+        IntLanes low = all_int(0);
+        IntLanes high = all_int(0);
+        for (int j = 0; j < 4; ++j) low = dot_low(low, w[j], q + 4 * j);
+        for (int j = 0; j < 4; ++j) high = dot_high(high, w[j], q + 16 + 4 * j);
+        const Lanes middle = all(static_cast<float>(x.offset[at]) * (120.5F / 128.0F));
+        const Lanes product = fma(to_float(add(low, high)), all(16.0F), middle);
+        acc[r] = fma(product, mul(scale, all(x.scale[at])), acc[r]);
+      }
+    }
+  }
+};
+
+// Four partial sums by input modulo 4 hide the latency of a multiply-add.
+template <typename Load>
+struct DotFloat {
+  template <int kRows>
+  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*, const Panel& x,
+                    int blocks, Lanes (&acc)[kRows]) {
+    for (int r = 0; r < kRows; ++r) {
+      Lanes part[4] = {zero(), zero(), zero(), zero()};
+      for (int b = 0; b < blocks; ++b) {
+        const std::uint8_t* weights = tile + static_cast<std::size_t>(b) * unit.stride;
+        const float* values = x.values + (static_cast<std::size_t>(b) * kBlockRows + r) * kBlock;
+        for (int i = 0; i < kBlock; ++i)
+          part[i % 4] = fma(Load::lanes(weights, i), all(values[i]), part[i % 4]);
+      }
+      acc[r] = add(add(part[0], part[1]), add(part[2], part[3]));
+    }
+  }
+};
+
+struct LoadF32 {
+  static Lanes lanes(const std::uint8_t* tile, int i) {
+    return load(reinterpret_cast<const float*>(tile) + i * kLanes);
+  }
+};
+struct LoadBf16 {
+  static Lanes lanes(const std::uint8_t* tile, int i) {
+    return load_bf16(reinterpret_cast<const std::uint16_t*>(tile) + i * kLanes);
+  }
+};
+
+template <typename Dot, int kRows>
+void dot_rows(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t* low,
+              const Activations& input, const float* row_scale, int first_row, float* out) {
+  const Panel x = panel_at(input, first_row);
+  Lanes acc[kRows];
+  for (int r = 0; r < kRows; ++r) acc[r] = zero();
+  Dot::template group<kRows>(unit, tile, low, x, input.blocks, acc);
+  store_rows<kRows>(acc, row_scale + first_row, out + static_cast<std::size_t>(first_row) * kUnit);
+}
+
+/// Runs dot_rows for the largest compiled row count not above `count`; returns it.
+template <typename Dot, int kRows>
+int dot_some(int count, const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t* low,
+             const Activations& input, const float* row_scale, int first_row, float* out) {
+  if constexpr (kRows > 1) {
+    if (count < kRows)
+      return dot_some<Dot, kRows - 1>(count, unit, tile, low, input, row_scale, first_row, out);
+  }
+  dot_rows<Dot, kRows>(unit, tile, low, input, row_scale, first_row, out);
+  return kRows;
+}
+
+template <typename Dot>
+void dot_unit(const UnitTiles& unit, const Activations& input, const float* row_scale, int rows, float* out) {
+  for (int g = 0; g < kUnit / kLanes; ++g) {
+    const std::size_t tiles = static_cast<std::size_t>(g) * static_cast<std::size_t>(input.blocks);
+    const std::uint8_t* tile = unit.tiles + tiles * unit.stride;
+    const std::uint8_t* low = unit.low == nullptr ? nullptr : unit.low + tiles * unit.low_stride;
+    for (int row = 0; row < rows;) {
+      const int left_in_panel = kPanel - row % kPanel;
+      const int left = rows - row < left_in_panel ? rows - row : left_in_panel;
+      row += dot_some<Dot, kRowsAtOnce>(left, unit, tile, low, input, row_scale, row, out + g * kLanes);
+    }
+  }
+}

@@ -1,0 +1,128 @@
+// Two 256-bit registers per 16 lanes. Compiled with AVX2, FMA and F16C; includes no header that defines
+// functions of its own.
+#include <immintrin.h>
+
+#include "../kernel_table.h"
+
+namespace mtp_rt::native {
+namespace {
+
+constexpr int kRowsAtOnce = 4;
+constexpr int kQueriesAtOnce = 6;
+
+struct Lanes {
+  __m256 a, b;
+};
+struct IntLanes {
+  __m256i a, b;
+};
+struct Nibbles {
+  __m256i a, b;
+};
+
+inline Lanes zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+inline Lanes all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline Lanes load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void store(Lanes x, float* p) {
+  _mm256_storeu_ps(p, x.a);
+  _mm256_storeu_ps(p + 8, x.b);
+}
+inline __m128i load_eight(const std::uint16_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+inline Lanes load_half(const std::uint16_t* p) {
+  return {_mm256_cvtph_ps(load_eight(p)), _mm256_cvtph_ps(load_eight(p + 8))};
+}
+inline void store_half(Lanes x, std::uint16_t* p) {
+  constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x.a, kNearest));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(x.b, kNearest));
+}
+inline __m256 widen_bf16(__m128i x) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+}
+inline Lanes load_bf16(const std::uint16_t* p) {
+  return {widen_bf16(load_eight(p)), widen_bf16(load_eight(p + 8))};
+}
+inline Lanes add(Lanes x, Lanes y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+inline Lanes sub(Lanes x, Lanes y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+inline Lanes mul(Lanes x, Lanes y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+inline Lanes div(Lanes x, Lanes y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline Lanes fma(Lanes x, Lanes y, Lanes z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+inline Lanes max(Lanes x, Lanes y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+inline Lanes min(Lanes x, Lanes y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+inline Lanes abs(Lanes x) {
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+inline Lanes swap_pairs(Lanes x) { return {_mm256_permute_ps(x.a, 0xB1), _mm256_permute_ps(x.b, 0xB1)}; }
+
+inline IntLanes all_int(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+inline IntLanes add(IntLanes x, IntLanes y) {
+  return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+inline Lanes to_float(IntLanes x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+inline IntLanes round(Lanes x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
+inline __m256 power_of_two(__m256i n) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+inline Lanes power_of_two(IntLanes n) { return {power_of_two(n.a), power_of_two(n.b)}; }
+inline std::int32_t sum(IntLanes x) {
+  const __m256i eight = _mm256_add_epi32(x.a, x.b);
+  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
+  return _mm_cvtsi128_si32(four);
+}
+inline void store_bytes(IntLanes x, std::int8_t* p) {
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xD8);
+  const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
+
+inline Nibbles load_nibbles(const std::uint8_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+}
+inline __m256i four_bytes(const std::int8_t* p) {
+  std::int32_t x;
+  __builtin_memcpy(&x, p, 4);
+  return _mm256_set1_epi32(x);
+}
+inline __m256i low_half(__m256i n) { return _mm256_and_si256(n, _mm256_set1_epi8(0x0F)); }
+inline __m256i high_half(__m256i n) { return low_half(_mm256_srli_epi16(n, 4)); }
+/// acc += weight * (sum over 4 of nibble * byte); pairs of nibble products fit 16 bits.
+inline __m256i dot(__m256i acc, __m256i nibbles, __m256i x, short weight) {
+  const __m256i pairs = _mm256_maddubs_epi16(nibbles, x);
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(weight)));
+}
+/// acc[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
+inline IntLanes dot_low(IntLanes acc, Nibbles n, const std::int8_t* x) {
+  const __m256i bytes = four_bytes(x);
+  return {dot(acc.a, low_half(n.a), bytes, 1), dot(acc.b, low_half(n.b), bytes, 1)};
+}
+inline IntLanes dot_high(IntLanes acc, Nibbles n, const std::int8_t* x) {
+  const __m256i bytes = four_bytes(x);
+  return {dot(acc.a, high_half(n.a), bytes, 1), dot(acc.b, high_half(n.b), bytes, 1)};
+}
+/// The same for bytes whose upper and lower four bits come from two nibble planes.
+inline IntLanes dot_low(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
+  const __m256i bytes = four_bytes(x);
+  return dot_low({dot(acc.a, low_half(upper.a), bytes, 16), dot(acc.b, low_half(upper.b), bytes, 16)}, lower,
+                 x);
+}
+inline IntLanes dot_high(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
+  const __m256i bytes = four_bytes(x);
+  return dot_high({dot(acc.a, high_half(upper.a), bytes, 16), dot(acc.b, high_half(upper.b), bytes, 16)},
+                  lower, x);
+}
+
+#include "../kernels.inl"
+
+}  // namespace
+
+constinit const KernelTable kernels_avx2 = make_table("avx2");
+
+}  // namespace mtp_rt::native

@@ -1,0 +1,93 @@
+// One 512-bit register per 16 lanes. Compiled with AVX-512 F, BW, VL, DQ and VNNI; includes no header that
+// defines functions of its own.
+#include <immintrin.h>
+
+#include "../kernel_table.h"
+
+namespace mtp_rt::native {
+namespace {
+
+constexpr int kRowsAtOnce = 8;
+constexpr int kQueriesAtOnce = 12;
+
+struct Lanes {
+  __m512 v;
+};
+struct IntLanes {
+  __m512i v;
+};
+struct Nibbles {
+  __m512i v;  // 128 values: two per byte
+};
+
+inline Lanes zero() { return {_mm512_setzero_ps()}; }
+inline Lanes all(float x) { return {_mm512_set1_ps(x)}; }
+inline Lanes load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store(Lanes x, float* p) { _mm512_storeu_ps(p, x.v); }
+inline Lanes load_half(const std::uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline void store_half(Lanes x, std::uint16_t* p) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+inline Lanes load_bf16(const std::uint16_t* p) {
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+}
+inline Lanes add(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline Lanes sub(Lanes a, Lanes b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline Lanes mul(Lanes a, Lanes b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline Lanes div(Lanes a, Lanes b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+inline Lanes max(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Lanes min(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline Lanes abs(Lanes a) { return {_mm512_abs_ps(a.v)}; }
+inline Lanes swap_pairs(Lanes a) { return {_mm512_permute_ps(a.v, 0xB1)}; }
+
+inline IntLanes all_int(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
+inline IntLanes add(IntLanes a, IntLanes b) { return {_mm512_add_epi32(a.v, b.v)}; }
+inline Lanes to_float(IntLanes a) { return {_mm512_cvtepi32_ps(a.v)}; }
+inline IntLanes round(Lanes a) { return {_mm512_cvtps_epi32(a.v)}; }
+inline Lanes power_of_two(IntLanes n) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n.v, _mm512_set1_epi32(127)), 23))};
+}
+inline std::int32_t sum(IntLanes a) { return _mm512_reduce_add_epi32(a.v); }
+inline void store_bytes(IntLanes a, std::int8_t* p) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a.v));
+}
+
+inline Nibbles load_nibbles(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+inline std::int32_t four_bytes(const std::int8_t* p) {
+  std::int32_t x;
+  __builtin_memcpy(&x, p, 4);
+  return x;
+}
+inline __m512i low_bits() { return _mm512_set1_epi8(0x0F); }
+inline __m512i dot(__m512i acc, __m512i unsigned_bytes, const std::int8_t* x) {
+  return _mm512_dpbusd_epi32(acc, unsigned_bytes, _mm512_set1_epi32(four_bytes(x)));
+}
+/// acc[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
+inline IntLanes dot_low(IntLanes acc, Nibbles n, const std::int8_t* x) {
+  return {dot(acc.v, _mm512_and_si512(n.v, low_bits()), x)};
+}
+inline IntLanes dot_high(IntLanes acc, Nibbles n, const std::int8_t* x) {
+  return {dot(acc.v, _mm512_and_si512(_mm512_srli_epi16(n.v, 4), low_bits()), x)};
+}
+/// The same for bytes whose upper and lower four bits come from two nibble planes.
+inline IntLanes dot_low(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
+  const __m512i shifted = _mm512_slli_epi16(upper.v, 4);
+  return {dot(acc.v, _mm512_ternarylogic_epi32(low_bits(), lower.v, shifted, 0xCA), x)};
+}
+inline IntLanes dot_high(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
+  const __m512i shifted = _mm512_srli_epi16(lower.v, 4);
+  return {dot(acc.v, _mm512_ternarylogic_epi32(low_bits(), shifted, upper.v, 0xCA), x)};
+}
+
+#include "../kernels.inl"
+
+}  // namespace
+
+constinit const KernelTable kernels_avx512_vnni = make_table("avx512_vnni");
+
+}  // namespace mtp_rt::native

@@ -1,0 +1,179 @@
+// Plain C++: an array per 16 lanes. The oracle for the vector tables, and the fallback of CPUs without AVX2.
+#include "../kernel_table.h"
+
+namespace mtp_rt::native {
+namespace {
+
+constexpr int kRowsAtOnce = 1;
+constexpr int kQueriesAtOnce = 1;
+
+struct Lanes {
+  float v[16];
+};
+struct IntLanes {
+  std::int32_t v[16];
+};
+struct Nibbles {
+  std::uint8_t v[64];
+};
+
+inline float from_bits(std::uint32_t bits) { return __builtin_bit_cast(float, bits); }
+inline std::uint32_t to_bits(float x) { return __builtin_bit_cast(std::uint32_t, x); }
+
+template <typename F>
+inline Lanes each(F f) {
+  Lanes out;
+  for (int i = 0; i < 16; ++i) out.v[i] = f(i);
+  return out;
+}
+template <typename F>
+inline IntLanes each_int(F f) {
+  IntLanes out;
+  for (int i = 0; i < 16; ++i) out.v[i] = f(i);
+  return out;
+}
+
+inline float half_to_float(std::uint16_t h) {
+  const std::uint32_t sign = (h & 0x8000U) << 16;
+  const std::uint32_t magnitude = h & 0x7FFFU;
+  if (magnitude >= 0x7C00U) return from_bits(sign | 0x7F800000U | ((magnitude & 0x3FFU) << 13));
+  if (magnitude >= 0x0400U) return from_bits(sign | ((magnitude << 13) + (112U << 23)));
+  const float subnormal = static_cast<float>(magnitude) * 0x1p-24F;
+  return from_bits(sign | to_bits(subnormal));
+}
+
+// Ties to even. The argument is finite and within the range of half precision (to_half clamps).
+inline std::uint16_t float_to_half(float x) {
+  const std::uint32_t bits = to_bits(x);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000U);
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
+  if (magnitude > 0x7F800000U)
+    return static_cast<std::uint16_t>(sign | 0x7E00U | ((magnitude >> 13) & 0x1FFU));
+  if (magnitude < (113U << 23)) {  // subnormal: add 0.5, whose last place is 2^-24, and read the mantissa
+    const float shifted = from_bits(magnitude) + 0.5F;
+    return static_cast<std::uint16_t>(sign | (to_bits(shifted) - to_bits(0.5F)));
+  }
+  const std::uint32_t odd = (magnitude >> 13) & 1U;
+  return static_cast<std::uint16_t>(sign | ((magnitude - (112U << 23) + 0xFFFU + odd) >> 13));
+}
+
+inline Lanes zero() {
+  return each([](int) { return 0.0F; });
+}
+inline Lanes all(float x) {
+  return each([=](int) { return x; });
+}
+inline Lanes load(const float* p) {
+  return each([=](int i) { return p[i]; });
+}
+inline void store(Lanes x, float* p) {
+  for (int i = 0; i < 16; ++i) p[i] = x.v[i];
+}
+inline Lanes load_half(const std::uint16_t* p) {
+  return each([=](int i) { return half_to_float(p[i]); });
+}
+inline void store_half(Lanes x, std::uint16_t* p) {
+  for (int i = 0; i < 16; ++i) p[i] = float_to_half(x.v[i]);
+}
+inline Lanes load_bf16(const std::uint16_t* p) {
+  return each([=](int i) { return from_bits(static_cast<std::uint32_t>(p[i]) << 16); });
+}
+inline Lanes add(const Lanes& a, const Lanes& b) {
+  return each([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline Lanes sub(const Lanes& a, const Lanes& b) {
+  return each([&](int i) { return a.v[i] - b.v[i]; });
+}
+inline Lanes mul(const Lanes& a, const Lanes& b) {
+  return each([&](int i) { return a.v[i] * b.v[i]; });
+}
+inline Lanes div(const Lanes& a, const Lanes& b) {
+  return each([&](int i) { return a.v[i] / b.v[i]; });
+}
+inline Lanes fma(const Lanes& a, const Lanes& b, const Lanes& c) {
+  return each([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
+}
+// As the vector instructions do: the second operand where either is NaN or both are zero.
+inline Lanes max(const Lanes& a, const Lanes& b) {
+  return each([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Lanes min(const Lanes& a, const Lanes& b) {
+  return each([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Lanes abs(const Lanes& a) {
+  return each([&](int i) { return from_bits(to_bits(a.v[i]) & 0x7FFFFFFFU); });
+}
+inline Lanes swap_pairs(const Lanes& a) {
+  return each([&](int i) { return a.v[i ^ 1]; });
+}
+
+inline IntLanes all_int(std::int32_t x) {
+  return each_int([=](int) { return x; });
+}
+inline IntLanes add(const IntLanes& a, const IntLanes& b) {
+  return each_int([&](int i) { return a.v[i] + b.v[i]; });
+}
+inline Lanes to_float(const IntLanes& a) {
+  return each([&](int i) { return static_cast<float>(a.v[i]); });
+}
+// Adding and taking away 1.5 * 2^23 leaves the nearest integer, ties to even, for |x| < 2^22; NaN and values
+// beyond become the vector instructions' "indefinite" integer.
+inline IntLanes round(const Lanes& a) {
+  return each_int([&](int i) {
+    if (!(from_bits(to_bits(a.v[i]) & 0x7FFFFFFFU) < 0x1p22F))
+      return static_cast<std::int32_t>(-0x7FFFFFFF - 1);
+    return static_cast<std::int32_t>((a.v[i] + 0x1.8p23F) - 0x1.8p23F);
+  });
+}
+inline Lanes power_of_two(const IntLanes& n) {
+  return each([&](int i) { return from_bits((static_cast<std::uint32_t>(n.v[i]) + 127U) << 23); });
+}
+inline std::int32_t sum(const IntLanes& a) {
+  std::int32_t total = 0;
+  for (const std::int32_t x : a.v) total += x;
+  return total;
+}
+inline void store_bytes(const IntLanes& a, std::int8_t* p) {
+  for (int i = 0; i < 16; ++i) {
+    const std::int32_t x = a.v[i] < -128 ? -128 : a.v[i] > 127 ? 127 : a.v[i];
+    p[i] = static_cast<std::int8_t>(x);
+  }
+}
+
+inline Nibbles load_nibbles(const std::uint8_t* p) {
+  Nibbles out;
+  for (int i = 0; i < 64; ++i) out.v[i] = p[i];
+  return out;
+}
+template <typename F>
+inline IntLanes dot(const IntLanes& acc, const std::int8_t* x, F weight) {
+  return each_int([&](int i) {
+    std::int32_t total = acc.v[i];
+    for (int b = 0; b < 4; ++b) total += weight(4 * i + b) * x[b];
+    return total;
+  });
+}
+/// acc[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
+inline IntLanes dot_low(const IntLanes& acc, const Nibbles& n, const std::int8_t* x) {
+  return dot(acc, x, [&](int i) { return n.v[i] & 15; });
+}
+inline IntLanes dot_high(const IntLanes& acc, const Nibbles& n, const std::int8_t* x) {
+  return dot(acc, x, [&](int i) { return n.v[i] >> 4; });
+}
+/// The same for bytes whose upper and lower four bits come from two nibble planes.
+inline IntLanes dot_low(const IntLanes& acc, const Nibbles& upper, const Nibbles& lower,
+                        const std::int8_t* x) {
+  return dot(acc, x, [&](int i) { return (upper.v[i] & 15) * 16 + (lower.v[i] & 15); });
+}
+inline IntLanes dot_high(const IntLanes& acc, const Nibbles& upper, const Nibbles& lower,
+                         const std::int8_t* x) {
+  return dot(acc, x, [&](int i) { return (upper.v[i] >> 4) * 16 + (lower.v[i] >> 4); });
+}
+
+#include "../kernels.inl"
+
+}  // namespace
+
+constinit const KernelTable kernels_generic = make_table("generic");
+
+}  // namespace mtp_rt::native

@@ -1,0 +1,35 @@
+// Functions over lanes that are the same on every instruction set.
+
+inline float lane_sum(Lanes x) {
+  alignas(64) float v[16];
+  store(x, v);
+  for (int width = 8; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) v[i] += v[i + width];
+  }
+  return v[0];
+}
+
+inline float lane_max(Lanes x) {
+  alignas(64) float v[16];
+  store(x, v);
+  for (int width = 8; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) v[i] = v[i] > v[i + width] ? v[i] : v[i + width];
+  }
+  return v[0];
+}
+
+/// e^x within 2 units in the last place; clamped to [-87, 88]. NaN stays NaN.
+inline Lanes exp(Lanes x) {
+  x = max(all(-87.0F), min(all(88.0F), x));
+  const IntLanes n = round(mul(x, all(1.44269504F)));
+  const Lanes whole = to_float(n);
+  Lanes r = fma(whole, all(-0.693359375F), x);
+  r = fma(whole, all(2.12194440e-4F), r);
+  Lanes p = fma(r, all(1.0F / 720.0F), all(1.0F / 120.0F));
+  p = fma(p, r, all(1.0F / 24.0F));
+  p = fma(p, r, all(1.0F / 6.0F));
+  p = fma(p, r, all(0.5F));
+  p = fma(p, r, all(1.0F));
+  p = fma(p, r, all(1.0F));
+  return mul(p, power_of_two(n));
+}

@@ -1,0 +1,51 @@
+// The transformer: rows of a batch through all layers and the head, one pass over the weights.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <span>
+
+#include "base/parallel.h"
+#include "engines/native/attention.h"
+#include "engines/native/batch.h"
+#include "engines/native/kv_cache.h"
+#include "engines/native/packed_weights.h"
+#include "engines/native/workspace.h"
+
+namespace mtp_rt::native {
+
+/// Where the time of a call goes.
+enum class Phase { embed, qkv, attention, out, mlp, head, count };
+
+using PhaseSeconds = std::array<double, static_cast<std::size_t>(Phase::count)>;
+
+class Trunk {
+ public:
+  /// `two_stage_margin` empty: every logit is exact.
+  Trunk(const ModelConfig& config, const KernelTable& kernels, const PackedWeights& weights, ThreadPool& pool,
+        int max_rows, int context, std::optional<float> two_stage_margin);
+
+  /// Runs `batch`; writes the rows' keys and values behind the committed positions of `cache`.
+  void run(const Batch& batch, KvCache& cache, const VerifyOutputs& outputs);
+
+  /// Seconds of the last run by phase, as the calling thread saw them.
+  [[nodiscard]] const PhaseSeconds& seconds() const noexcept { return seconds_; }
+
+  [[nodiscard]] const AttentionShape& shape() const noexcept { return shape_; }
+
+ private:
+  friend class TrunkStep;
+
+  const ModelConfig config_;
+  const KernelTable& kernels_;
+  const PackedWeights& weights_;
+  ThreadPool& pool_;
+  AttentionShape shape_;
+  std::vector<double> frequencies_;  // [head_dim / 2] radians per position
+  std::optional<float> two_stage_margin_;
+  Workspace workspace_;
+  PhaseSeconds seconds_{};
+};
+
+}  // namespace mtp_rt::native

@@ -1,0 +1,57 @@
+// Memory that one verify call computes in; sized when the engine opens.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "engines/native/kernels/kernel_table.h"
+#include "engines/native/packed_weights.h"
+#include "mtp_rt/model_config.h"
+
+namespace mtp_rt::native {
+
+/// Owner of an Activations view for up to `rows` rows of 32 * `blocks` inputs.
+class ActivationBuffer {
+ public:
+  ActivationBuffer(int rows, int blocks);
+  [[nodiscard]] const Activations& view() const noexcept { return view_; }
+
+ private:
+  AlignedBuffer memory_;
+  Activations view_{};
+};
+
+/// What belongs to one thread.
+struct ThreadScratch {
+  AlignedBuffer unit_memory;       // two units of [rows, 32]
+  AlignedBuffer attention_memory;  // see attention.cpp
+  std::vector<float> row_scale;    // [rows] 1 / rms of each row
+  std::vector<float> head_scale;   // [rows] the same, of rows that want logits
+  std::vector<float> maxima;       // [rows] of the thread's share of the logits
+
+  [[nodiscard]] float* unit(int index, int rows) const noexcept {
+    return unit_memory.as<float>().data() +
+           static_cast<std::size_t>(index) * static_cast<std::size_t>(rows) * kUnit;
+  }
+};
+
+struct Workspace {
+  Workspace(const ModelConfig& config, int max_rows, int context, int threads);
+
+  AlignedBuffer residual;          // [rows, hidden]
+  std::vector<float> squares;      // [rows, hidden / 32] sums of squares of the residual
+  AlignedBuffer queries;           // [rows, heads * head_dim], rotated and scaled
+  std::vector<float> cosines;      // [rows, head_dim]
+  std::vector<float> sines;        // [rows, head_dim], negative in even dimensions
+  AlignedBuffer partials;          // [rows, heads, context blocks, 16 + head_dim]
+  ActivationBuffer normed;         // input of qkv and gate_up
+  ActivationBuffer attended;       // input of out
+  ActivationBuffer hidden;         // input of down
+  ActivationBuffer head_input;     // rows that want logits, compact
+  std::vector<float> unit_maxima;  // [vocabulary units, rows]
+  std::vector<float> ones;         // [rows]
+  std::vector<ThreadScratch> threads;
+};
+
+}  // namespace mtp_rt::native

@@ -1,0 +1,15 @@
+// The only file that names every engine.
+#include <utility>
+
+#include "engines/native/engine.h"
+#include "mtp_rt/engine.h"
+#include "mtp_rt/error.h"
+
+namespace mtp_rt {
+
+std::unique_ptr<Engine> open_engine(std::shared_ptr<const ModelDir> model, const EngineOptions& options) {
+  if (options.engine == "native") return native::open(std::move(model), options);
+  throw ArgumentError("engine '" + options.engine + "' is unknown; known: native");
+}
+
+}  // namespace mtp_rt
