@@ -17,6 +17,7 @@ HEAVY_ROOMS = {"models", "training", "tasks", "export"}  # may import them when 
 
 FILES = {"errors", "model_dir", "paths"}
 RUN = FILES | {"_core", "sampling_params", "results", "text_stream", "tokenizer", "machine", "hub"}
+RUN |= {"request", "costs"}
 # What a module of each room may import from mtp_rt, its own room aside.
 ROOMS: dict[str, set[str]] = {
     "errors": {"_core"},
@@ -26,10 +27,15 @@ ROOMS: dict[str, set[str]] = {
     "results": {"errors", "_core"},
     "text_stream": {"errors", "_core"},
     "machine": {"errors", "_core"},
+    "request": {"errors", "_core", "sampling_params"},
+    "runner": {"errors", "_core"},
+    "generation": {"errors", "_core", "results", "sampling_params", "text_stream"},
+    "completer": {"_core", "generation", "request", "results", "runner", "sampling_params"},
+    "costs": {"_core", "machine"},
     "tokenizer": FILES,
     "convert": FILES,
     "hub": FILES | {"convert"},
-    "llm": RUN,
+    "llm": RUN | {"completer", "generation", "runner"},
     "bench": RUN | {"llm", "convert"},
     "cli": RUN | {"llm", "bench", "convert", "training", "export", "__init__"},
     "__init__": RUN | {"llm"},

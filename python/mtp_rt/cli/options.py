@@ -79,7 +79,7 @@ Source = Annotated[
     DraftSource,
     option(
         "--draft-source",
-        help="Where guesses come from: lookup repeats what followed the same words before, heads are trained.",
+        help="Where guesses come from: lookup repeats what followed these words before, heads are trained.",
     ),
 ]
 
@@ -93,5 +93,9 @@ MinP = Annotated[
     float, option("--min-p", help="Leave out tokens below this share of the likeliest one's probability.")
 ]
 Seed = Annotated[int | None, option("--seed", help="Same seed, same text. Default: a new one each time.")]
+Stop = Annotated[
+    list[str] | None,
+    option("--stop", metavar="TEXT", help="End the text before this string; may be given several times."),
+]
 IgnoreEos = Annotated[bool, option("--ignore-eos", help="Do not stop at the model's end token.")]
 Raw = Annotated[bool, option("--raw", help="Continue the prompt as it stands, without the chat template.")]
