@@ -1,0 +1,1 @@
+"""Other people's model files -> model directories (docs/model_dir.md)."""

