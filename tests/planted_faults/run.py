@@ -2,10 +2,11 @@
 
     python tests/planted_faults/run.py [--only NAME ...] [--json FILE]
 
-Each `*.json` beside this file holds a list of faults: `name`, `file` (relative to the repository), `old` (text
-that occurs once in it), `new`, and `tests` (pytest arguments that must fail once `old` reads `new`). The tree is
-copied to a temporary directory and built there once; each fault then costs an incremental build and its tests. The
-tests must pass on the unharmed copy first. Exit status 1 if they do not, or if a fault survives.
+Each `*.json` beside this file holds a list of faults: `name`, `file` (relative to the repository), `old`
+(text that occurs once in it), `new`, and `tests` (pytest arguments that must fail once `old` reads
+`new`). The tree is copied to a temporary directory and built there once; each fault then costs an
+incremental build and its tests. The tests must pass on the unharmed copy first. Exit status 1 if they do
+not, or if a fault survives.
 """
 
 from __future__ import annotations
