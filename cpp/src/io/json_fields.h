@@ -13,15 +13,15 @@ namespace mtp_rt::io {
 
 using Json = nlohmann::json;
 
-inline constexpr int kMaxJsonDepth = 64;
+inline constexpr std::size_t kMaxJsonDepth = 64;
+inline constexpr std::ptrdiff_t kMaxJsonMarks = 1 << 20;  // commas and opening brackets in one text
 
 /// Parses one JSON object.
 ///
 /// Throws ModelFormatError(file, field, ...) if the text is not JSON, not an object, nested deeper than
-/// kMaxJsonDepth, holds more than `max_values` values, or has a key twice in one object. Memory stays below
-/// about 120 bytes a value plus the text.
-[[nodiscard]] Json parse_json_object(std::string_view text, const std::string& file, const std::string& field,
-                                     std::size_t max_values);
+/// kMaxJsonDepth, holds more than kMaxJsonMarks commas and brackets, or has a key twice in one object.
+[[nodiscard]] Json parse_json_object(std::string_view text, const std::string& file,
+                                     const std::string& field);
 
 /// Whether `text` is printable ASCII throughout.
 [[nodiscard]] bool is_printable(std::string_view text);

@@ -12,7 +12,6 @@ namespace {
 using io::Json;
 using io::JsonFields;
 
-constexpr std::size_t kMaxValues = 1U << 19;  // more than 1 MiB of text can hold in practice
 constexpr std::int64_t kMaxEos = 64;
 
 [[noreturn]] void unsupported(const JsonFields& fields, const char* key, const std::string& problem) {
@@ -149,7 +148,7 @@ void read_own_fields(const JsonFields& own, ModelConfig& config) {
 }  // namespace
 
 ModelConfig parse_model_config(std::string_view text, const std::string& file) {
-  const Json root = io::parse_json_object(text, file, "", kMaxValues);
+  const Json root = io::parse_json_object(text, file, "");
   const JsonFields fields(root, file, "");
   ModelConfig config;
   read_architecture(fields, config);

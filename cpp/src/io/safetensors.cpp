@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeader = 100'000'000;
-constexpr std::size_t kMaxValues = 400'000;  // 25,000 tensors have 200,000
 constexpr std::size_t kMaxName = 256;
 constexpr std::size_t kMaxDims = 8;
 constexpr std::int64_t kMaxInteger = std::numeric_limits<std::int64_t>::max();
@@ -40,7 +39,7 @@ class HeaderReader {
   HeaderReader(std::span<const std::byte> file, const std::string& name) : file_(file), name_(name) {}
 
   TensorTable read() {
-    const Json header = parse_json_object(header_text(), name_, "header", kMaxValues);
+    const Json header = parse_json_object(header_text(), name_, "header");
     TensorTable table;
     for (const auto& [tensor, value] : header.items()) {
       if (tensor == "__metadata__") {

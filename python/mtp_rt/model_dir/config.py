@@ -11,7 +11,6 @@ from mtp_rt.model_dir.json_text import JsonFields, describe, is_integer, parse_j
 
 CONFIG_FILE = "config.json"
 MAX_CONFIG_BYTES = 1 << 20
-_MAX_VALUES = 1 << 19  # more than 1 MiB of text can hold in practice
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def parse_model_config(text: bytes, file: str = CONFIG_FILE) -> ModelConfig:
         ModelFormatError: a missing, mistyped, out-of-range or inconsistent field.
         UnsupportedError: an architecture or feature that no engine has.
     """
-    fields = JsonFields(parse_json_object(text, file, "", _MAX_VALUES), file)
+    fields = JsonFields(parse_json_object(text, file, ""), file)
     architecture = _architecture(fields)
     own = fields.object("mtp_rt")
     version = own.integer("format_version", 1, 1 << 30)
@@ -162,24 +161,32 @@ def _own_fields(own: JsonFields) -> dict[str, Any]:
         head = own.object("two_stage_head")
         head.allow_only(("margin",))
         margin = head.number("margin", 1e-3, 100.0)
-    kinds = _notes(own, "quantization", ("layers", "lm_head"))
-    for key, kind in kinds.items():
-        if kind not in {"f32", "bf16", "q8", "q4", "mixed"}:
-            own.object("quantization").fail(
-                key, f'is "{printable(kind)}"; expected f32, bf16, q8, q4 or mixed'
-            )
     return {
         "rope_layout": rope_layout,
         "two_stage_margin": margin,
-        "quantization": kinds,
-        "source": _notes(own, "source", ("name", "file", "sha256", "license")),
+        "quantization": _quantization(own),
+        "source": _source(own),
     }
 
 
-def _notes(own: JsonFields, key: str, keys: tuple[str, ...]) -> dict[str, str]:
-    """Return the strings of an object that informs and steers nothing."""
-    if own.find(key) is None:
+def _quantization(own: JsonFields) -> dict[str, str]:
+    if own.find("quantization") is None:
         return {}
-    notes = own.object(key)
-    notes.allow_only(keys)
-    return {name: notes.string(name) for name in keys if notes.find(name) is not None}
+    kinds = own.object("quantization")
+    kinds.allow_only(("layers", "lm_head"))
+    quantization = {}
+    for key in ("layers", "lm_head"):
+        if kinds.find(key) is not None:
+            quantization[key] = kinds.string(key)
+            if quantization[key] not in {"f32", "bf16", "q8", "q4", "mixed"}:
+                kinds.fail(key, f"is {describe(quantization[key])}; expected f32, bf16, q8, q4 or mixed")
+    return quantization
+
+
+def _source(own: JsonFields) -> dict[str, str]:
+    if own.find("source") is None:
+        return {}
+    source = own.object("source")
+    keys = ("name", "file", "sha256", "license")
+    source.allow_only(keys)
+    return {key: source.string(key) for key in keys if source.find(key) is not None}

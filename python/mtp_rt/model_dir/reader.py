@@ -7,7 +7,7 @@ import mmap
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mtp_rt.model_dir.safetensors import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelDir:
     """A model directory, opened, mapped and validated once.
 
@@ -36,9 +36,9 @@ class ModelDir:
 
     path: Path
     config: ModelConfig
-    tensors: Mapping[str, StoredTensor]
-    kinds: Mapping[str, Kind]
-    _data: memoryview
+    tensors: Mapping[str, StoredTensor] = field(repr=False)
+    kinds: Mapping[str, Kind] = field(repr=False)
+    _data: memoryview = field(repr=False)
 
     def tensor(self, name: str) -> memoryview:
         """Return the raw bytes of a stored tensor: a read-only view of the mapped file.
@@ -69,7 +69,7 @@ def read_model_dir(path: str | os.PathLike[str]) -> ModelDir:
         UnsupportedError: an architecture or feature that no engine has.
     """
     path = Path(path)
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - is_dir() raises where the parent is not readable
         problem = (
             "is not a directory; a model is a directory with config.json and model.safetensors "
             "(docs/model_dir.md)"
