@@ -50,15 +50,29 @@ class Reference:
     @torch.no_grad()
     def run(self, tokens: Sequence[int]) -> Outputs:
         """Return the outputs of every row of one sequence that starts at position 0."""
-        x_TD = self.weights["model.embed_tokens.weight"][torch.tensor(list(tokens))]
-        taps = []
+        taps = [self.embed(tokens)]
         for layer in range(self.config.layers):
-            name = f"model.layers.{layer}"
-            x_TD = x_TD + self._attention(f"{name}.self_attn", self._norm(f"{name}.input_layernorm", x_TD))
-            x_TD = x_TD + self._mlp(f"{name}.mlp", self._norm(f"{name}.post_attention_layernorm", x_TD))
-            taps.append(x_TD)
-        state_TD = self._norm("model.norm", x_TD)
-        return Outputs(self._product(self.output, state_TD), state_TD, torch.stack(taps))
+            taps.append(self.layer(layer, taps[-1]))
+        state_TD = self.state(taps[-1])
+        return Outputs(self.logits(state_TD), state_TD, torch.stack(taps[1:]))
+
+    def embed(self, tokens: Sequence[int]) -> Tensor:
+        """Return the residual stream [T, D] before the first layer."""
+        return self.weights["model.embed_tokens.weight"][torch.tensor(list(tokens))]
+
+    def layer(self, index: int, x_TD: Tensor) -> Tensor:
+        """Return the residual stream after layer `index`, from the one before it."""
+        name = f"model.layers.{index}"
+        x_TD = x_TD + self._attention(f"{name}.self_attn", self._norm(f"{name}.input_layernorm", x_TD))
+        return x_TD + self._mlp(f"{name}.mlp", self._norm(f"{name}.post_attention_layernorm", x_TD))
+
+    def state(self, x_TD: Tensor) -> Tensor:
+        """Return the trunk state after the final norm."""
+        return self._norm("model.norm", x_TD)
+
+    def logits(self, state_TD: Tensor) -> Tensor:
+        """Return the logits [T, V] of trunk states."""
+        return self._product(self.output, state_TD)
 
     def _norm(self, name: str, x_TD: Tensor) -> Tensor:
         scale_T1 = torch.rsqrt(x_TD.square().mean(dim=-1, keepdim=True) + self.config.rms_norm_eps)
