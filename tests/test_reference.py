@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from mtp_rt.model_dir import read_model_dir
 from reference import Reference, round_to_8_bits
 from tiny_model.store import deinterleave
 from tiny_model.variants import stored_values
 
-from mtp_rt.model_dir import read_model_dir
 
-
-@pytest.mark.parametrize("name", ["f32", "q8", "half_rope", "odd_vocabulary", "untied", "head_dim_64", "ungrouped"])
+@pytest.mark.parametrize(
+    "name", ["f32", "q8", "half_rope", "odd_vocabulary", "untied", "head_dim_64", "ungrouped"]
+)
 def test_logits_equal_those_of_transformers(name: str, variant: Callable[[str], Path]) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -26,10 +28,14 @@ def test_logits_equal_those_of_transformers(name: str, variant: Callable[[str], 
     weights = stored_values(read_model_dir(path))
     if reference.config.rope_layout == "interleaved":
         weights = {
-            name: deinterleave(values, reference.config.head_dim) if ".q_proj" in name or ".k_proj" in name else values
+            name: deinterleave(values, reference.config.head_dim)
+            if ".q_proj" in name or ".k_proj" in name
+            else values
             for name, values in weights.items()
         }
-    model = LlamaForCausalLM(LlamaConfig(**{k: v for k, v in fields.items() if k != "mtp_rt"})).double().eval()
+    model = (
+        LlamaForCausalLM(LlamaConfig(**{k: v for k, v in fields.items() if k != "mtp_rt"})).double().eval()
+    )
     missing, unexpected = model.load_state_dict(
         {name: torch.from_numpy(values.copy()) for name, values in weights.items()}, strict=False
     )

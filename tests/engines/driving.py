@@ -41,14 +41,14 @@ def bits(values: NDArray[np.float32]) -> NDArray[np.uint32]:
 
 
 def chain(engine: Engine, slot: int, tokens: Sequence[int], first: int = 0) -> list[Row]:
-    """Return rows that follow a slot's committed positions; the chain's first row is row `first` of the call."""
+    """Return rows that follow a slot's committed positions; the first is row `first` of the call."""
     start = engine.length(slot)
-    return [
-        Row(slot, token, start + i, first + i - 1 if i > 0 else -1) for i, token in enumerate(tokens)
-    ]
+    return [Row(slot, token, start + i, first + i - 1 if i > 0 else -1) for i, token in enumerate(tokens)]
 
 
-def tree(engine: Engine, slot: int, tokens: Sequence[int], parents: Sequence[int], first: int = 0) -> list[Row]:
+def tree(
+    engine: Engine, slot: int, tokens: Sequence[int], parents: Sequence[int], first: int = 0
+) -> list[Row]:
     """Return rows of a tree: parents[i] is the place of node i's parent among `tokens`, -1 for the root."""
     depths: list[int] = []
     for parent in parents:

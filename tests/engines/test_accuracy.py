@@ -10,10 +10,10 @@ import pytest
 import torch
 from driving import Outputs, chain, verify
 from numpy.typing import NDArray
-from reference import Reference
-from tiny_model.variants import VARIANTS
 
 from mtp_rt._core import Engine
+from reference import Reference
+from tiny_model.variants import VARIANTS
 
 ROWS = 150  # crosses the engine's context block of 128 positions
 FLOAT_VARIANTS = [name for name, v in VARIANTS.items() if {v.layers, v.lm_head} <= {"f32", "bf16"}]
@@ -35,7 +35,9 @@ def error_of(found: NDArray[np.float32], expected: torch.Tensor) -> NDArray[np.f
 
 
 @pytest.mark.parametrize("name", FLOAT_VARIANTS)
-def test_float_weights_leave_only_the_rounding_of_the_cache(name: str, variant: Callable[[str], Path]) -> None:
+def test_float_weights_leave_only_the_rounding_of_the_cache(
+    name: str, variant: Callable[[str], Path]
+) -> None:
     """Logits within 0.4 % of their spread of exact arithmetic; 0.05 % once the cache's float16 is in it."""
     model = variant(name)
     tokens = random_tokens(Reference(model))
@@ -50,7 +52,7 @@ def test_float_weights_leave_only_the_rounding_of_the_cache(name: str, variant: 
 
 @pytest.mark.parametrize("name", QUANTIZED_VARIANTS)
 def test_quantized_weights_stay_near_exact_arithmetic(name: str, variant: Callable[[str], Path]) -> None:
-    """8-bit activations cost at most 3 % (rms) and 20 % (max) of the logits' spread; 95 % of choices stand."""
+    """8-bit inputs cost at most 3 % (rms) and 20 % (max) of the logits' spread; 95 % of choices hold."""
     model = variant(name)
     tokens = random_tokens(Reference(model))
     found = run_full_head(model, tokens)
@@ -83,7 +85,7 @@ def test_each_stage_is_exact_but_for_its_8_bit_activations(name: str, variant: C
 
 
 def test_the_tiny_model_follows_its_text(tiny_model: Path) -> None:
-    """Sanity of model and reference together: real text is likely, and each later row sees the earlier ones."""
+    """Sanity of model and reference together: text like the training text is likely."""
     from tokenizers import Tokenizer
 
     text = 'def wrap(self, text):\n\t"""Return the text wrapped.\n\t"""\n\treturn self._wrap(text)\n\n\tdef'

@@ -1,13 +1,13 @@
 """The law of rows: a row's bits depend on its token, position and ancestors only.
 
-Oracle: the same sequence, one row a call, one thread, generic kernels. Equality is of every bit of logits, trunk
-states and tapped layers.
+Oracle: the same sequence, one row a call, one thread, generic kernels. Equality is of every bit of logits,
+trunk states and tapped layers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,18 @@ from mtp_rt._core import Engine, available_isas
 
 LENGTH = 270  # crosses the engine's blocks of 16 and 128 positions, twice the latter
 SLOTS = 4
-MODELS = ["tiny", "f32", "bf16", "q8", "one_stage", "q4_head", "odd_vocabulary", "head_dim_64", "ungrouped", "narrow"]
+MODELS = [
+    "tiny",
+    "f32",
+    "bf16",
+    "q8",
+    "one_stage",
+    "q4_head",
+    "odd_vocabulary",
+    "head_dim_64",
+    "ungrouped",
+    "narrow",
+]
 BORDERS = [0, 1, 15, 16, 17, 100, 127, 128, 129, 250, 256]  # committed lengths at which trees are tried
 
 Opener = Callable[..., Engine]
@@ -34,7 +45,7 @@ def model_path(tiny_model: Path, variant: Callable[[str], Path]) -> Callable[[st
 
 @pytest.fixture(scope="module")
 def opened(model_path: Callable[[str], Path]) -> Opener:
-    @lru_cache(maxsize=None)
+    @cache
     def get(name: str, **options: Any) -> Engine:
         defaults: dict[str, Any] = {"threads": 1, "slots": SLOTS, "max_rows": 160}
         return Engine(str(model_path(name)), **(defaults | options))
@@ -46,7 +57,7 @@ def opened(model_path: Callable[[str], Path]) -> Opener:
 def alone(opened: Opener) -> Callable[[str], tuple[list[int], Outputs]]:
     """Return a function: model -> (tokens, outputs of every row run alone)."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def get(name: str) -> tuple[list[int], Outputs]:
         engine = opened(name, isa="generic")
         tokens = np.random.default_rng(7).integers(0, engine.info.vocab_size, LENGTH).tolist()
@@ -150,40 +161,41 @@ def test_rows_of_a_tree(name: str, length: int, opened: Opener, alone: Any) -> N
 
 
 def test_other_slots_in_the_call(opened: Opener, alone: Any) -> None:
-    """A needle's rows among rows of up to three neighbours: any slot order, lengths, chains and trees."""
+    """A needle in slot 0 among rows of up to three neighbours: any slot order, lengths, chains and trees."""
     tokens, expected = alone("tiny")
     engine = opened("tiny", threads=2)
     rng = np.random.default_rng(23)
-
-    def random_tokens(count: int) -> list[int]:
-        return rng.integers(0, engine.info.vocab_size, count).tolist()
-
     for slot in range(SLOTS):
         engine.release(slot)
-        feed(engine, slot, random_tokens(int(rng.integers(0, 140))) if slot else [])
+        feed(engine, slot, random_tokens(rng, engine, int(rng.integers(0, 140))) if slot else [])
     at = 0
     while at < LENGTH:
         width = int(rng.integers(1, 12))
         rows: list[Row] = []
-        kept, first = [], 0
-        for slot in rng.permutation(SLOTS)[: rng.integers(1, SLOTS + 1)].tolist() + [0]:
-            if any(slot == s for s, _ in kept):
-                continue
+        needle = []
+        for slot in rng.permutation(SLOTS).tolist():
             if slot == 0:
+                needle = chain(engine, 0, tokens[at : at + width], first=len(rows))
                 first = len(rows)
-                rows += chain(engine, 0, tokens[at : at + width], first)
-                kept.append((0, range(first, len(rows))))
-            else:
-                count = int(rng.integers(1, 20))
-                parents = [-1, *(int(rng.integers(0, i)) for i in range(1, count))]
-                root = len(rows)
-                rows += tree(engine, slot, random_tokens(count), parents, root)
-                kept.append((slot, [root] if engine.length(slot) < 500 else []))
+                rows += needle
+            elif rng.random() < 0.7:
+                rows += random_tree(rng, engine, slot, first=len(rows))
         found = verify(engine, rows)
-        for i in range(min(width, LENGTH - at)):
+        for i in range(len(needle)):
             assert np.array_equal(found.row(first + i), expected.row(at + i)), f"position {at + i}"
-        engine.commit(kept)
+        roots = [(row.slot, [i]) for i, row in enumerate(rows) if row.parent < 0 and row.slot]
+        engine.commit([(0, range(first, first + len(needle))), *roots])
         at += width
+
+
+def random_tokens(rng: np.random.Generator, engine: Engine, count: int) -> list[int]:
+    return rng.integers(0, engine.info.vocab_size, count).tolist()
+
+
+def random_tree(rng: np.random.Generator, engine: Engine, slot: int, first: int) -> list[Row]:
+    size = int(rng.integers(1, 20))
+    parents = [-1, *(int(rng.integers(0, i)) for i in range(1, size))]
+    return tree(engine, slot, random_tokens(rng, engine, size), parents, first)
 
 
 def test_outputs_do_not_depend_on_which_rows_want_them(opened: Opener, alone: Any) -> None:
@@ -196,9 +208,7 @@ def test_outputs_do_not_depend_on_which_rows_want_them(opened: Opener, alone: An
             logits, states = rng.random((2, count)) < 0.5
             taps = [[], [0], [1], [0, 1]][rng.integers(4)]
             rows = chain(engine, 0, tokens[:count])
-            found = verify(
-                engine, rows, wants_logits=logits.tolist(), wants_state=states.tolist(), taps=taps
-            )
+            found = verify(engine, rows, wants_logits=logits.tolist(), wants_state=states.tolist(), taps=taps)
             for part, expected_part in (
                 (found.logits, expected.logits[:count][logits]),
                 (found.states, expected.states[:count][states]),

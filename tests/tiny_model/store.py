@@ -54,10 +54,10 @@ def write_llama(
 
 def _stored(weights: Weights, layers: Kind, lm_head: Kind) -> Iterator[Tensor]:
     for name, values in weights.items():
-        if values.ndim == 1:
+        kind = layers if name.startswith("model.layers.") else lm_head
+        if values.ndim == 1 or kind == "f32":
             yield name, "F32", values.shape, np.ascontiguousarray(values, np.float32)
             continue
-        kind = layers if name.startswith("model.layers.") else lm_head
         parts = quantize(values, kind)
         for part, (dtype, shape) in parts_of(name, kind, *values.shape).items():
             yield part, dtype, shape, parts[part.removeprefix(name)]
