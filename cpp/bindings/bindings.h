@@ -7,5 +7,7 @@ namespace mtp_rt::bindings {
 
 void bind_errors(nanobind::module_& module);
 void bind_engine(nanobind::module_& module);
+void bind_sampling(nanobind::module_& module);
+void bind_scheduler(nanobind::module_& module);
 
 }  // namespace mtp_rt::bindings

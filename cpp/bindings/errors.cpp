@@ -1,6 +1,8 @@
+// The library's errors become the Python exceptions of mtp_rt/errors.py.
 #include "mtp_rt/error.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <exception>
 #include <string>
@@ -12,51 +14,55 @@ namespace nb = nanobind;
 namespace mtp_rt::bindings {
 namespace {
 
-void raise(nb::handle errors, const char* name, const char* message) {
-  PyErr_SetString(errors.attr(name).ptr(), message);
+/// The Python classes; they live as long as the process.
+struct ErrorClasses {
+  nb::handle error;
+  nb::handle model_format;
+  nb::handle unsupported;
+  nb::handle capacity;
+  nb::handle engine;
+  nb::handle argument;
+};
+
+/// What the message says after "<file>: <field>: ".
+std::string problem_of(const ModelFormatError& error) {
+  const std::size_t field = error.field().empty() ? 0 : error.field().size() + 2;
+  return std::string(error.what()).substr(error.file().size() + 2 + field);
 }
 
-void raise(nb::handle errors, const ModelFormatError& error) {
-  const std::string message = error.what();
-  const std::size_t prefix = error.file().size() + 2 + (error.field().empty() ? 0 : error.field().size() + 2);
-  const nb::object type = errors.attr("ModelFormatError");
-  const auto text = [](const std::string& s) {
-    return nb::steal<nb::str>(PyUnicode_DecodeUTF8(s.data(), static_cast<Py_ssize_t>(s.size()), "replace"));
-  };
-  const nb::object instance = type(text(error.file()), text(error.field()), text(message.substr(prefix)));
-  PyErr_SetObject(type.ptr(), instance.ptr());
-}
-
-/// Turns the library's exceptions into the classes of mtp_rt.errors; others pass on to nanobind.
-void translate(const std::exception_ptr& thrown, void* errors_module) {
-  const nb::handle errors(static_cast<PyObject*>(errors_module));
+void translate(const std::exception_ptr& pointer, void* payload) {
+  const auto& classes = *static_cast<const ErrorClasses*>(payload);
   try {
-    std::rethrow_exception(thrown);
+    std::rethrow_exception(pointer);
   } catch (const ModelFormatError& error) {
-    raise(errors, error);
+    const nb::object raised = classes.model_format(error.file(), error.field(), problem_of(error));
+    PyErr_SetObject(classes.model_format.ptr(), raised.ptr());
   } catch (const UnsupportedError& error) {
-    raise(errors, "UnsupportedError", error.what());
+    PyErr_SetString(classes.unsupported.ptr(), error.what());
   } catch (const CapacityError& error) {
-    raise(errors, "CapacityError", error.what());
+    PyErr_SetString(classes.capacity.ptr(), error.what());
   } catch (const EngineError& error) {
-    raise(errors, "EngineError", error.what());
+    PyErr_SetString(classes.engine.ptr(), error.what());
   } catch (const ArgumentError& error) {
-    raise(errors, "ArgumentError", error.what());
+    PyErr_SetString(classes.argument.ptr(), error.what());
   } catch (const Error& error) {
-    raise(errors, "Error", error.what());
+    PyErr_SetString(classes.error.ptr(), error.what());
   }
 }
 
 }  // namespace
 
 void bind_errors(nb::module_& module) {
-  // The classes live in Python, so that light modules can raise them without loading native code.
-  nb::object errors = nb::module_::import_("mtp_rt.errors");
-  for (const char* const name :
-       {"Error", "ModelFormatError", "UnsupportedError", "CapacityError", "EngineError", "ArgumentError"}) {
-    module.attr(name) = errors.attr(name);
-  }
-  nb::register_exception_translator(translate, errors.release().ptr());  // lives as long as the process
+  static ErrorClasses classes;
+  const nb::module_ errors = nb::module_::import_("mtp_rt.errors");
+  const auto take = [&](const char* name) {
+    const nb::object found = errors.attr(name);
+    module.attr(name) = found;  // the module keeps it alive
+    return nb::handle(found);
+  };
+  classes = {take("Error"),         take("ModelFormatError"), take("UnsupportedError"),
+             take("CapacityError"), take("EngineError"),      take("ArgumentError")};
+  nb::register_exception_translator(translate, &classes);
 }
 
 }  // namespace mtp_rt::bindings

@@ -89,8 +89,14 @@ def pick(
     """The token chosen after a row with these logits. counts: (token, in prompt, generated)."""
 
 class DraftOptions:
-    """source: "none", "lookup", "heads" or "auto"; max_drafts 0..15; adaptive: choose the length by cost and acceptance."""
+    """How a request wants its drafts; no choice here changes a token.
 
+    source: "none", "lookup", "heads" or "auto"; max_drafts: 0 .. 15; adaptive: length by cost and acceptance.
+    """
+
+    source: str
+    max_drafts: int
+    adaptive: bool
     def __init__(self, *, source: str = "auto", max_drafts: int = 7, adaptive: bool = True) -> None: ...
 
 class Request:
@@ -141,7 +147,7 @@ class Scheduler:
         prefill_chunk: int = 128,
         verify_ms: Sequence[float] = ...,
     ) -> None:
-        """verify_ms[w - 1]: measured time of a verify call of w rows; empty: adaptive drafting assumes measure_costs()."""
+        """verify_ms[w - 1]: measured time of a call of w rows; empty: the first adaptive request measures."""
     def submit(self, request: Request) -> int: ...
     def cancel(self, request: int) -> bool: ...
     def run_once(self) -> list[Event]:
@@ -152,14 +158,16 @@ class Scheduler:
     def waiting(self) -> int: ...
 
 def time_verify(engine: Engine, width: int, context: int, repeat: int, slots: int = 1) -> list[float]:
-    """Seconds of `repeat` verify calls of `width` rows per slot behind `context` committed tokens. Leaves the slots empty."""
+    """Seconds of `repeat` verify calls of `width` rows per slot behind `context` committed tokens.
+
+    The slots are empty before and after.
+    """
 
 def measure_costs(engine: Engine, max_width: int = 8) -> list[float]:
-    """Milliseconds of verify calls of 1 .. max_width rows (median, interleaved): what Scheduler's verify_ms takes."""
+    """Milliseconds of verify calls of 1 .. max_width rows in slot 0 (median, interleaved): for verify_ms."""
 
 def read_bandwidth(threads: int, seconds: float = 0.2) -> float:
     """Streaming-read bandwidth of this machine in GB/s, measured now."""
 
 def split_times(engine: Engine, width: int, context: int, repeat: int) -> dict[str, float]:
     """Median milliseconds of a verify call by phase: embed, qkv, attention, o, mlp, head, other."""
-

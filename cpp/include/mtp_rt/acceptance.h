@@ -18,6 +18,9 @@ struct DraftTree {
   std::vector<std::int32_t> parents;  // [n] row of each node's parent; parents[i] <= i
 };
 
+/// Throws ArgumentError unless every node names an earlier row as its parent.
+void check(const DraftTree& drafts);
+
 struct Accepted {
   std::vector<std::int32_t> rows;  // rows to keep in the KV cache, root first; never empty
   Token next = 0;                  // the free token: emitted now, enters the cache next step
@@ -27,7 +30,7 @@ struct Accepted {
 ///
 /// `picks[r]` is the token the model itself chooses after row r (sampling.h), so the accepted
 /// path is what plain decoding would have emitted.
-/// Throws std::invalid_argument if picks.size() != drafts.tokens.size() + 1.
+/// Throws ArgumentError if picks.size() != drafts.tokens.size() + 1 or the tree is malformed.
 [[nodiscard]] Accepted accept(const DraftTree& drafts, std::span<const Token> picks);
 
 }  // namespace mtp_rt

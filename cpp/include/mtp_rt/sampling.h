@@ -12,7 +12,7 @@ namespace mtp_rt {
 
 /// How a token is drawn. Names and meanings are vLLM's.
 struct SamplingParams {
-  float temperature = 0.0F;         // 0: the most likely token
+  float temperature = 0.0F;         // [0, 100]; 0: the most likely token
   float top_p = 1.0F;               // (0, 1]
   std::int32_t top_k = 0;           // 0: all
   float min_p = 0.0F;               // [0, 1]
@@ -45,7 +45,8 @@ struct PickContext {
 ///
 /// Order: penalties, bias, mask, temperature, top-k, softmax, top-p, min-p, then argmax of log-probability
 /// plus Gumbel noise keyed by (seed, position, id). Pure: the same arguments give the same token on every
-/// machine. Throws EngineError if a logit is NaN or no token is allowed.
+/// machine. Throws EngineError if a logit is NaN or +infinity or no token is allowed, ArgumentError on an id
+/// outside the vocabulary.
 [[nodiscard]] Token pick(std::span<const float> logits, const PickContext& context,
                          const SamplingParams& params);
 

@@ -1,0 +1,148 @@
+// The loop's parts one by one, and a fake engine and scripted drafts to run it on.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "base/math.h"
+#include "decode/filters.h"
+#include "decode/lookup_source.h"
+#include "decode/score_row.h"
+#include "decode/token_score.h"
+#include "mtp_rt/acceptance.h"
+#include "mtp_rt/sampling.h"
+#include "mtp_rt/sequence.h"
+#include "testing/fake_engine.h"
+#include "testing/scripted_source.h"
+#include "testing/testing.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace mtp_rt::testing {
+namespace {
+
+using Logits = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::span<const float> span_of(const Logits& logits) { return {logits.data(), logits.size()}; }
+
+template <typename Value, Value (*function)(Value)>
+std::vector<Value> map(const std::vector<Value>& values) {
+  std::vector<Value> results;
+  for (const Value value : values) results.push_back(function(value));
+  return results;
+}
+
+std::vector<bool> kept(const Logits& logits, const SamplingParams& params) {
+  ScoreRow row;
+  row.assign(span_of(logits), argmax(span_of(logits)).logit, params.temperature);
+  const Cut cut = filter(row, params);
+  std::vector<bool> result;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const float z = row.block(i / ScoreRow::kBlock)[i % ScoreRow::kBlock];
+    result.push_back(cut.keeps({z, static_cast<Token>(i)}));
+  }
+  return result;
+}
+
+std::vector<double> noise(std::uint64_t seed, std::int64_t position, const std::vector<Token>& tokens) {
+  std::vector<double> result;
+  for (const Token token : tokens) result.push_back(gumbel(noise_word(seed, position, token)));
+  return result;
+}
+
+std::vector<Token> pick_many(const Logits& logits, const SamplingParams& params, std::int64_t first,
+                             std::int32_t count) {
+  std::vector<Token> picks;
+  PickContext context;
+  for (std::int32_t i = 0; i < count; ++i) {
+    context.position = first + i;
+    picks.push_back(pick(span_of(logits), context, params));
+  }
+  return picks;
+}
+
+std::pair<std::vector<std::int32_t>, Token> accept_drafts(const std::vector<Token>& tokens,
+                                                          const std::vector<std::int32_t>& parents,
+                                                          const std::vector<Token>& picks) {
+  Accepted accepted = accept({tokens, parents}, picks);
+  return {std::move(accepted.rows), accepted.next};
+}
+
+std::vector<std::pair<std::vector<Token>, std::vector<float>>> lookup(const std::vector<Token>& tokens,
+                                                                      const std::vector<std::size_t>& lengths,
+                                                                      std::int32_t max_drafts) {
+  LookupSource source;
+  std::vector<std::pair<std::vector<Token>, std::vector<float>>> proposals;
+  for (const std::size_t length : lengths) {
+    Proposal proposal = source.propose(std::span(tokens).first(length), max_drafts);
+    proposals.emplace_back(std::move(proposal.tree.tokens), std::move(proposal.chances));
+  }
+  return proposals;
+}
+
+void bind_fake_engine(nb::module_& module) {
+  nb::class_<FakeEngine, Engine>(module, "FakeEngine",
+                                 "Logits are a hash of the committed text and the row's path.")
+      .def(
+          "__init__",
+          [](FakeEngine* self, std::int32_t slots, std::int32_t context, std::int32_t max_rows,
+             std::int32_t vocab_size, std::int32_t order, std::int32_t fail_verify_at,
+             std::int32_t fail_commit_at, std::int32_t fail_release_at, std::int32_t nan_at,
+             std::int32_t nan_slot) {
+            new (self) FakeEngine({slots, context, max_rows, vocab_size, order, fail_verify_at,
+                                   fail_commit_at, fail_release_at, nan_at, nan_slot});
+          },
+          nb::kw_only(), "slots"_a = 1, "context"_a = 4096, "max_rows"_a = 64, "vocab_size"_a = 64,
+          "order"_a = 0, "fail_verify_at"_a = 0, "fail_commit_at"_a = 0, "fail_release_at"_a = 0,
+          "nan_at"_a = 0, "nan_slot"_a = 0)
+      .def_prop_ro("verify_calls", &FakeEngine::verify_calls)
+      .def_prop_ro("most_rows", &FakeEngine::most_rows);
+  module.def(
+      "script",
+      [](Request& request, std::vector<Token> reference, double acceptance, bool tree, std::uint64_t seed,
+         std::int32_t vocab_size) {
+        request.draft_source =
+            std::make_shared<ScriptedSource>(std::move(reference), acceptance, tree, seed, vocab_size);
+      },
+      "request"_a, "reference"_a, nb::kw_only(), "acceptance"_a, "tree"_a = false, "seed"_a = 0,
+      "vocab_size"_a = 64,
+      "Let a request take its drafts from a script around `reference`, prompt included.");
+}
+
+}  // namespace
+
+void bind_decode(nb::module_& module) {
+  module.def("exp32", &map<float, math::exp>, "values"_a);
+  module.def("exp64", &map<double, math::exp>, "values"_a);
+  module.def("log64", &map<double, math::log>, "values"_a);
+  module.def("sin64", &map<double, math::sin>, "values"_a);
+  module.def("cos64", &map<double, math::cos>, "values"_a);
+  module.def("kept", &kept, "logits"_a, "params"_a, "Which tokens top-k, top-p and min-p leave.");
+  module.def("noise", &noise, "seed"_a, "position"_a, "tokens"_a, "Gumbel noise of each token.");
+  module.def("pick_many", &pick_many, "logits"_a, "params"_a, "first"_a, "count"_a,
+             "Picks at successive positions.");
+  module.def("accept", &accept_drafts, "tokens"_a, "parents"_a, "picks"_a, "(rows kept, next token).");
+  module.def("lookup", &lookup, "tokens"_a, "lengths"_a, "max_drafts"_a,
+             "What one lookup source proposes (tokens, chances) after each of the given lengths.");
+  module.def(
+      "logprobs",
+      [](const Logits& logits, Token chosen, std::int32_t top) {
+        std::vector<std::tuple<Token, float, std::int32_t>> entries;
+        for (const TokenLogprob& entry : logprobs(span_of(logits), chosen, top)) {
+          entries.emplace_back(entry.token, entry.logprob, entry.rank);
+        }
+        return entries;
+      },
+      "logits"_a, "chosen"_a, "top"_a, "(token, logprob, rank) of the chosen token, then of the likeliest.");
+  bind_fake_engine(module);
+}
+
+}  // namespace mtp_rt::testing

@@ -1,0 +1,66 @@
+// An engine without a model: logits are a hash of what was committed and of the row's own path.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mtp_rt/engine.h"
+
+namespace mtp_rt::testing {
+
+struct FakeOptions {
+  std::int32_t slots = 1;
+  std::int32_t context = 4096;
+  std::int32_t max_rows = 64;
+  std::int32_t vocab_size = 64;
+  std::int32_t order = 0;           // logits depend on the last `order` tokens; 0: on all
+  std::int32_t fail_verify_at = 0;  // the n-th verify call throws, counted from 1; 0: none
+  std::int32_t fail_commit_at = 0;
+  std::int32_t fail_release_at = 0;
+  std::int32_t nan_at = 0;  // in the n-th verify call, the logits of `nan_slot` are NaN
+  std::int32_t nan_slot = 0;
+};
+
+/// Holds the loop to the contract of Engine: a row whose position, parent or place is wrong is refused, and
+/// anything left in a slot that should not be there changes the text that follows.
+class FakeEngine final : public Engine {
+ public:
+  explicit FakeEngine(const FakeOptions& options);
+
+  [[nodiscard]] const EngineInfo& info() const noexcept override { return info_; }
+  [[nodiscard]] std::int32_t length(Slot slot) const override;
+  void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) override;
+  void commit(std::span<const KeptRows> kept) override;
+  void release(Slot slot) override;
+
+  [[nodiscard]] std::int32_t verify_calls() const noexcept { return verify_calls_; }
+  [[nodiscard]] std::int32_t most_rows() const noexcept { return most_rows_; }
+
+ private:
+  /// A place in a text: the token there and a hash of everything up to it.
+  struct Place {
+    Token token = 0;
+    std::uint64_t hash = 0;
+  };
+  struct Row {
+    Slot slot = 0;
+    std::int32_t parent = -1;
+    Place place;
+  };
+
+  const std::vector<Place>& state(Slot slot) const;
+  Row run_row(std::span<const VerifyRow> rows, std::size_t index) const;
+  std::uint64_t seed_of(std::size_t index) const;
+
+  FakeOptions options_;
+  EngineInfo info_;
+  std::vector<std::vector<Place>> committed_;  // [slots][length]
+  std::vector<Row> last_call_;
+  std::int32_t verify_calls_ = 0;
+  std::int32_t commit_calls_ = 0;
+  std::int32_t release_calls_ = 0;
+  std::int32_t most_rows_ = 0;
+};
+
+}  // namespace mtp_rt::testing

@@ -1,0 +1,24 @@
+// What a verify call costs on this machine, by its width.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mtp_rt/engine.h"
+
+namespace mtp_rt {
+
+/// Seconds of `repeat` verify calls of `width` rows in each of `slots`, behind `context` committed tokens.
+///
+/// The slots are empty before and after. Throws ArgumentError on a slot in use or a value below 1 (`context`:
+/// 0), CapacityError where the rows exceed the engine's.
+[[nodiscard]] std::vector<double> time_verify(Engine& engine, std::int32_t width, std::int32_t context,
+                                              std::int32_t repeat, std::span<const Slot> slots);
+
+/// Milliseconds of verify calls of 1, 2, ... rows in an empty slot, at most `max_width` and what the engine
+/// holds: medians of rounds that go through all widths, so that a change of the machine's pace meets all
+/// alike.
+[[nodiscard]] std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot slot);
+
+}  // namespace mtp_rt

@@ -1,0 +1,78 @@
+// One step of several sequences: verify, pick, accept, commit, draft.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mtp_rt/engine.h"
+#include "mtp_rt/sequence.h"
+
+namespace mtp_rt {
+
+/// What a step did for one sequence.
+struct StepResult {
+  bool ran = false;                  // it had rows in the call
+  Commit commit;                     // empty while a prompt is being read
+  std::optional<std::string> error;  // why it can go no further; it is as `commit` left it
+};
+
+struct StepperOptions {
+  std::int32_t prefill_chunk = 128;  // prompt rows per call
+  std::vector<double>
+      verify_ms;  // [w - 1]: measured time of a call of w rows; empty: adaptive sequences do not draft
+};
+
+/// Runs the loop on the host over any engine. Used by one thread at a time, together with the engine.
+///
+/// Prefilling, plain and drafted decoding are the same step: a sequence's pending tokens as a chain, its
+/// drafts as a tree behind them, one verify call for all sequences.
+class HostStepper {
+ public:
+  /// `engine` outlives the stepper. Throws ArgumentError on options out of range.
+  HostStepper(Engine& engine, StepperOptions options);
+
+  /// Whether the times of verify calls are known.
+  [[nodiscard]] bool has_costs() const noexcept { return !options_.verify_ms.empty(); }
+
+  /// Replaces them.
+  void set_costs(std::vector<double> verify_ms);
+
+  /// One step. Sequences are unfinished and own their slots; where the rows do not suffice, the later ones
+  /// wait. An error that concerns one sequence is in its result; an error of the engine is in the results of
+  /// all that ran.
+  [[nodiscard]] std::vector<StepResult> step(std::span<Sequence* const> sequences);
+
+ private:
+  /// A sequence's rows in the call and what becomes of them.
+  struct Work {
+    Sequence* sequence = nullptr;
+    StepResult* result = nullptr;
+    std::int32_t first_row = 0;
+    std::int32_t pending = 0;
+    std::int32_t drafts = 0;
+    std::int32_t first_logits = -1;  // index of the last pending row's logits; -1: none wanted
+    std::vector<std::int32_t> kept;  // rows of the call
+    Commit chosen;                   // what the sequence takes of the accepted path
+    std::int32_t accepted = 0;       // drafts that stood
+  };
+
+  [[nodiscard]] std::vector<Work> plan(std::span<Sequence* const> sequences,
+                                       std::vector<StepResult>& results);
+  void add_rows(Work& work);
+  void verify();
+  void choose(Work& work);
+  void commit(std::span<Work> works);
+  void advance(Work& work, Clock::time_point now);
+  [[nodiscard]] std::span<const float> logits_of(std::int32_t index) const;
+
+  Engine& engine_;
+  StepperOptions options_;
+  std::vector<VerifyRow> rows_;
+  std::int32_t logit_rows_ = 0;
+  std::vector<float> logits_;
+};
+
+}  // namespace mtp_rt

@@ -1,0 +1,141 @@
+#include "mtp_rt/cost_curve.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <string>
+
+#include "mtp_rt/error.h"
+
+namespace mtp_rt {
+namespace {
+
+/// A token for a position: which one does not matter, but they should differ.
+Token filler(const EngineInfo& info, std::int32_t position) {
+  return static_cast<Token>(std::int64_t{position} * 7919 % info.vocab_size);
+}
+
+/// A chain of `width` rows behind position `start` of each slot.
+std::vector<VerifyRow> chain_rows(const EngineInfo& info, std::span<const Slot> slots, std::int32_t start,
+                                  std::int32_t width, bool wants_logits) {
+  std::vector<VerifyRow> rows;
+  for (const Slot slot : slots) {
+    for (std::int32_t i = 0; i < width; ++i) {
+      rows.push_back({.slot = slot,
+                      .token = filler(info, start + i),
+                      .position = start + i,
+                      .parent = i == 0 ? -1 : static_cast<std::int32_t>(rows.size()) - 1,
+                      .wants_logits = wants_logits});
+    }
+  }
+  return rows;
+}
+
+/// Slots filled for a measurement; empties them again whatever happens.
+class FilledSlots {
+ public:
+  FilledSlots(Engine& engine, std::span<const Slot> slots) : engine_(engine), slots_(slots) {
+    for (const Slot slot : slots) {
+      if (engine.length(slot) != 0) {
+        throw ArgumentError("slots: slot " + std::to_string(slot) + " is in use; release it first");
+      }
+    }
+  }
+  FilledSlots(const FilledSlots&) = delete;
+  FilledSlots& operator=(const FilledSlots&) = delete;
+  ~FilledSlots() {
+    for (const Slot slot : slots_) {
+      try {
+        engine_.release(slot);
+      } catch (const std::exception&) {  // the measurement's own error says what went wrong
+      }
+    }
+  }
+
+  /// Commits positions 0 .. context - 1 of each slot, one slot after the other.
+  void fill(std::int32_t context) {
+    for (const Slot& slot : slots_) {
+      const std::span<const Slot> one(&slot, 1);
+      for (std::int32_t start = 0; start < context;) {
+        const std::int32_t count = std::min(engine_.info().max_rows, context - start);
+        engine_.verify(chain_rows(engine_.info(), one, start, count, false), {});
+        std::vector<std::int32_t> kept(static_cast<std::size_t>(count));
+        for (std::size_t i = 0; i < kept.size(); ++i) kept[i] = static_cast<std::int32_t>(i);
+        const KeptRows rows{slot, kept};
+        engine_.commit({&rows, 1});
+        start += count;
+      }
+    }
+  }
+
+  /// Seconds of one verify call of `width` rows a slot, all with logits.
+  double verify(std::int32_t width, std::int32_t context) {
+    const std::vector<VerifyRow> rows = chain_rows(engine_.info(), slots_, context, width, true);
+    logits_.resize(rows.size() * static_cast<std::size_t>(engine_.info().vocab_size));
+    VerifyOutputs outputs;
+    outputs.logits = logits_;
+    const auto start = std::chrono::steady_clock::now();
+    engine_.verify(rows, outputs);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+ private:
+  Engine& engine_;
+  std::span<const Slot> slots_;
+  std::vector<float> logits_;
+};
+
+/// Never 0: a clock may be too coarse for a tiny model.
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return std::max(*middle, 1e-6);
+}
+
+void check_measure(const EngineInfo& info, std::int32_t width, std::int32_t context, std::size_t slots) {
+  if (width < 1) throw ArgumentError("width: " + std::to_string(width) + " is below 1");
+  if (context < 0) throw ArgumentError("context: " + std::to_string(context) + " is negative");
+  const std::int64_t rows = std::int64_t{width} * static_cast<std::int64_t>(slots);
+  if (rows > info.max_rows || std::int64_t{context} + width > info.context) {
+    throw CapacityError("width: " + std::to_string(rows) + " rows behind " + std::to_string(context) +
+                        " tokens do not fit an engine of " + std::to_string(info.max_rows) +
+                        " rows and a context of " + std::to_string(info.context));
+  }
+}
+
+}  // namespace
+
+std::vector<double> time_verify(Engine& engine, std::int32_t width, std::int32_t context, std::int32_t repeat,
+                                std::span<const Slot> slots) {
+  check_measure(engine.info(), width, context, slots.size());
+  if (repeat < 1) throw ArgumentError("repeat: " + std::to_string(repeat) + " is below 1");
+  FilledSlots filled(engine, slots);
+  filled.fill(context);
+  filled.verify(width, context);  // warm-up
+  std::vector<double> times;
+  for (std::int32_t i = 0; i < repeat; ++i) times.push_back(filled.verify(width, context));
+  return times;
+}
+
+std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot slot) {
+  constexpr std::int32_t kContext = 64;
+  constexpr std::int32_t kRounds = 7;
+  const EngineInfo& info = engine.info();
+  if (max_width < 1) throw ArgumentError("max_width: " + std::to_string(max_width) + " is below 1");
+  const std::int32_t widest = std::min({max_width, info.max_rows, info.context});
+  const std::int32_t context = std::min(kContext, info.context - widest);
+  FilledSlots filled(engine, {&slot, 1});
+  filled.fill(context);
+  filled.verify(widest, context);  // warm-up
+  std::vector<std::vector<double>> times(static_cast<std::size_t>(widest));
+  for (std::int32_t round = 0; round < kRounds; ++round) {
+    for (std::int32_t width = 1; width <= widest; ++width) {
+      times[static_cast<std::size_t>(width) - 1].push_back(1e3 * filled.verify(width, context));
+    }
+  }
+  std::vector<double> medians;
+  for (const std::vector<double>& of_width : times) medians.push_back(median(of_width));
+  return medians;
+}
+
+}  // namespace mtp_rt

@@ -1,0 +1,187 @@
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "decode/draft_walk.h"
+#include "decode/row_plan.h"
+#include "mtp_rt/decoder.h"
+#include "mtp_rt/error.h"
+
+namespace mtp_rt {
+namespace {
+
+/// Depth of the deepest of the first `count` nodes.
+std::int32_t depth_of(const DraftTree& tree, std::int32_t count) {
+  std::vector<std::int32_t> depth(static_cast<std::size_t>(count) + 1, 0);  // by row
+  for (std::size_t i = 0; i + 1 < depth.size(); ++i) {
+    depth[i + 1] = depth[static_cast<std::size_t>(tree.parents[i])] + 1;
+  }
+  return *std::ranges::max_element(depth);
+}
+
+/// Calls `action`; an exception becomes the error of `result`.
+template <typename Action>
+void guarded(StepResult& result, Action action) {
+  try {
+    action();
+  } catch (const std::exception& error) {
+    result.error = error.what();
+  }
+}
+
+}  // namespace
+
+HostStepper::HostStepper(Engine& engine, StepperOptions options)
+    : engine_(engine), options_(std::move(options)) {
+  if (options_.prefill_chunk < 1) {
+    throw ArgumentError("prefill_chunk: " + std::to_string(options_.prefill_chunk) + " is below 1");
+  }
+  set_costs(std::move(options_.verify_ms));
+}
+
+void HostStepper::set_costs(std::vector<double> verify_ms) {
+  for (const double time : verify_ms) {
+    if (!(time > 0.0 && time < 1e9)) {
+      throw ArgumentError("verify_ms: " + std::to_string(time) + " is not a positive time");
+    }
+  }
+  options_.verify_ms = std::move(verify_ms);
+}
+
+std::vector<StepResult> HostStepper::step(std::span<Sequence* const> sequences) {
+  std::vector<StepResult> results(sequences.size());
+  std::vector<Work> works = plan(sequences, results);
+  if (works.empty()) return results;
+  try {
+    verify();
+    for (Work& work : works) {
+      guarded(*work.result, [&] { choose(work); });
+    }
+    commit(works);
+  } catch (const std::exception& error) {
+    for (const Work& work : works) work.result->error = error.what();
+    return results;
+  }
+  const Clock::time_point now = Clock::now();
+  for (Work& work : works) {
+    if (!work.result->error) advance(work, now);
+  }
+  return results;
+}
+
+/// Moves the sequence past what the engine has committed, and drafts.
+void HostStepper::advance(Work& work, Clock::time_point now) {
+  if (work.first_logits < 0) {
+    work.sequence->cache(work.pending);
+    return;
+  }
+  const std::int32_t drafted = depth_of(work.sequence->proposal().tree, work.drafts);
+  work.sequence->commit(work.chosen.tokens, drafted, work.accepted, now);
+  work.result->commit = std::move(work.chosen);
+  guarded(*work.result, [&] { work.sequence->draft(); });
+}
+
+std::vector<HostStepper::Work> HostStepper::plan(std::span<Sequence* const> sequences,
+                                                 std::vector<StepResult>& results) {
+  const RowLimits limits{engine_.info().max_rows, options_.prefill_chunk};
+  const std::vector<RowShare> shares = plan_rows(sequences, limits, CostCurve(options_.verify_ms));
+  rows_.clear();
+  logit_rows_ = 0;
+  std::vector<Work> works;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    if (shares[i].pending == 0) continue;
+    results[i].ran = true;
+    Work& work = works.emplace_back();
+    work.sequence = sequences[i];
+    work.result = &results[i];
+    work.pending = shares[i].pending;
+    work.drafts = shares[i].drafts;
+    add_rows(work);
+  }
+  return works;
+}
+
+void HostStepper::add_rows(Work& work) {
+  const Sequence& sequence = *work.sequence;
+  work.first_row = static_cast<std::int32_t>(rows_.size());
+  const bool reaches_end = work.pending == sequence.pending();
+  for (std::int32_t i = 0; i < work.pending; ++i) {
+    const std::int32_t position = sequence.cached() + i;
+    rows_.push_back({.slot = sequence.slot(),
+                     .token = sequence.tokens()[static_cast<std::size_t>(position)],
+                     .position = position,
+                     .parent = i == 0 ? -1 : work.first_row + i - 1,
+                     .wants_logits = reaches_end && i == work.pending - 1});
+  }
+  if (!reaches_end) return;
+  const std::int32_t root = work.first_row + work.pending - 1;
+  const DraftTree& tree = sequence.proposal().tree;
+  for (std::int32_t i = 0; i < work.drafts; ++i) {
+    const std::int32_t parent = root + tree.parents[static_cast<std::size_t>(i)];
+    rows_.push_back({.slot = sequence.slot(),
+                     .token = tree.tokens[static_cast<std::size_t>(i)],
+                     .position = rows_[static_cast<std::size_t>(parent)].position + 1,
+                     .parent = parent,
+                     .wants_logits = true});
+  }
+  work.first_logits = logit_rows_;
+  logit_rows_ += 1 + work.drafts;
+}
+
+void HostStepper::verify() {
+  const auto needed =
+      static_cast<std::size_t>(logit_rows_) * static_cast<std::size_t>(engine_.info().vocab_size);
+  if (logits_.size() < needed) logits_.resize(needed);
+  VerifyOutputs outputs;
+  outputs.logits = std::span(logits_).first(needed);
+  engine_.verify(rows_, outputs);
+}
+
+std::span<const float> HostStepper::logits_of(std::int32_t index) const {
+  const auto vocab = static_cast<std::size_t>(engine_.info().vocab_size);
+  return std::span(logits_).subspan(static_cast<std::size_t>(index) * vocab, vocab);
+}
+
+/// Walks the drafts, then fills work.chosen and work.kept with what the sequence can take of the path.
+void HostStepper::choose(Work& work) {
+  for (std::int32_t i = 0; i < work.pending; ++i) work.kept.push_back(work.first_row + i);
+  if (work.first_logits < 0) return;
+  Sequence& sequence = *work.sequence;
+  std::vector<Token>& picks = work.chosen.tokens;
+  const DraftTree& tree = sequence.proposal().tree;
+  std::vector<std::int32_t> path;  // tree rows
+  std::vector<Token> drafts;       // accepted: the tokens of the path behind the root
+  static_cast<void>(walk_drafts(
+      tree.tokens.data(), tree.parents.data(), work.drafts,
+      [&](std::int32_t row) {
+        const PickContext context = sequence.context_after(drafts);
+        picks.push_back(pick(logits_of(work.first_logits + row), context, sequence.request().params));
+        return picks.back();
+      },
+      [&](std::int32_t row) {
+        path.push_back(row);
+        if (row > 0) drafts.push_back(tree.tokens[static_cast<std::size_t>(row) - 1]);
+      }));
+  work.accepted = static_cast<std::int32_t>(drafts.size());
+  const std::int32_t usable = sequence.usable(picks);
+  picks.resize(static_cast<std::size_t>(usable));
+  const std::int32_t root = work.first_row + work.pending - 1;
+  for (std::int32_t i = 1; i < usable; ++i) work.kept.push_back(root + path[static_cast<std::size_t>(i)]);
+
+  const std::optional<std::int32_t> wanted = sequence.request().logprobs;
+  if (!wanted) return;
+  for (std::int32_t i = 0; i < usable; ++i) {
+    const std::span<const float> logits = logits_of(work.first_logits + path[static_cast<std::size_t>(i)]);
+    work.chosen.logprobs.push_back(logprobs(logits, picks[static_cast<std::size_t>(i)], *wanted));
+  }
+}
+
+void HostStepper::commit(std::span<Work> works) {
+  std::vector<KeptRows> kept;
+  for (const Work& work : works) {
+    if (!work.result->error) kept.push_back({work.sequence->slot(), work.kept});
+  }
+  if (!kept.empty()) engine_.commit(kept);
+}
+
+}  // namespace mtp_rt
