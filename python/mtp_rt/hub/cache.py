@@ -92,10 +92,9 @@ def pull(name: str, *, progress: Progress | None = None, force: bool = False) ->
 def _fetch_and_convert(model: KnownModel, target: Path, progress: Progress | None) -> None:
     from mtp_rt.convert.gguf_import import import_gguf
 
-    prefix = f".{model.name}.pull-"
-    for left_over in target.parent.glob(f"{prefix}*"):  # of a pull that was killed: we hold the lock
+    for left_over in target.parent.glob(f".{model.name}.*/"):  # of a pull that was killed: we hold the lock
         shutil.rmtree(left_over, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=f".{model.name}.", dir=target.parent) as folder:
         source = fetch_model_file(model, Path(folder), progress)
         provenance = {"name": model.name, "license": model.license}
         import_gguf(source, target, progress=progress, provenance=provenance, replace=True)

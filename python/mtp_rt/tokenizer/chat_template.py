@@ -45,7 +45,7 @@ class ChatTemplate:
         self._tokens = dict(tokens)
         try:
             self._template = _environment().from_string(source)
-        except (jinja2.TemplateError, RecursionError) as error:
+        except (jinja2.TemplateError, RecursionError, SyntaxError) as error:
             raise ModelFormatError(file, "", f"is not a valid template: {error}") from error
 
     def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
@@ -59,8 +59,6 @@ class ChatTemplate:
             ArgumentError: messages are not of that form, or the template refuses them.
             ModelFormatError: the template fails or writes more than 4 Mi characters.
         """
-        import jinja2
-
         conversation = check_messages(messages)
         parts: list[str] = []
         size = 0
@@ -80,14 +78,9 @@ class ChatTemplate:
                 parts.append(part)
         except _RefusedError as error:
             raise ArgumentError(f"messages: the model's chat template refuses them: {error}") from error
-        except (
-            jinja2.TemplateError,
-            ArithmeticError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except ModelFormatError:
+            raise
+        except Exception as error:  # whatever a template raises, it is the template that failed
             raise ModelFormatError(self._file, "", f"failed: {type(error).__name__}: {error}") from error
         return "".join(parts)
 
