@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -113,8 +112,7 @@ def _real(name: str, value: object, low: float, high: float, *, above_low: bool 
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         raise ArgumentError(problem) from None
-    # A comparison with NaN is false: it has to be asked for.
-    if math.isnan(number) or not low <= number <= high or (above_low and number == low):
+    if not low <= number <= high or (above_low and number == low):  # NaN is in no range
         raise ArgumentError(problem)
     return number
 

@@ -14,7 +14,10 @@ PACKAGES = ("numpy", "tokenizers", "gguf", "jinja2", "typer", "rich", "huggingfa
 
 @app.command(epilog=options.examples("mtp-rt env", "mtp-rt env --json"))
 def env(json_output: options.Json = False) -> None:
-    """Show versions, processor, instruction sets, cache and engines: what to paste into an issue."""
+    """Show what to paste into an issue.
+
+    Versions, processor, instruction sets, engines and the cache's folder.
+    """
     facts = environment()
     if json_output:
         output.write_json(facts)
@@ -30,7 +33,7 @@ def env(json_output: options.Json = False) -> None:
 
 def environment() -> dict[str, Any]:
     """Return the facts as JSON values; a package that is not installed has version None."""
-    from mtp_rt import __version__, machine
+    from mtp_rt import __version__, _core, hub, machine
 
     return {
         "mtp_rt": __version__,
@@ -38,6 +41,9 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "cpu": machine.cpu_name(),
         "cores": machine.available_cores(),
+        "isas": _core.available_isas(),
+        "engines": ["native"],
+        "cache": str(hub.cache_root()),
         "packages": {name: _version(name) for name in PACKAGES},
     }
 

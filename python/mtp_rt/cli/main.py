@@ -12,6 +12,12 @@ from typer.core import TyperGroup
 
 # Command and the module under mtp_rt.cli whose `app` holds it; imported when called.
 COMMANDS = {
+    "generate": "generate",
+    "chat": "chat",
+    "models": "models",
+    "pull": "pull",
+    "import": "import_",
+    "inspect": "inspect",
     "env": "env",
 }
 

@@ -62,7 +62,7 @@ class _Bars:
         self._tasks: dict[str, int] = {}
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=30),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeRemainingColumn(),
             console=Console(stderr=True),

@@ -1,0 +1,64 @@
+"""`mtp-rt import`: a GGUF file becomes a model directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mtp_rt.cli import options, output
+from mtp_rt.cli.progress import show_progress
+
+app = options.new_app()
+
+Kind = Literal["f32", "bf16", "q8", "q4"]
+
+
+@app.command(
+    epilog=options.examples(
+        "mtp-rt import SmolLM2-135M-Instruct.Q4_1.gguf my-model",
+        "mtp-rt import model.f16.gguf my-model --quantize q4 --lm-head q8",
+        "mtp-rt generate --model ./my-model hello",
+    )
+)
+def import_model(
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A GGUF file of a Llama-architecture model.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write.")],
+    *,
+    quantize: Annotated[
+        Kind | None,
+        options.option("--quantize", help="How the layers' weights are stored. Default: as they are."),
+    ] = None,
+    lm_head: Annotated[
+        Kind | None, options.option("--lm-head", help="How the output matrix is stored. Default: as it is.")
+    ] = None,
+    two_stage_head: Annotated[
+        bool | None,
+        options.option(
+            "--two-stage-head/--no-two-stage-head",
+            help="Score the vocabulary coarsely, then the best tokens exactly (q8 output matrix only).",
+        ),
+    ] = None,
+    json_output: options.Json = False,
+) -> None:
+    """Convert a model. OUT appears complete or not at all; the source is only read."""
+    from mtp_rt.convert.gguf_import import import_gguf
+    from mtp_rt.errors import ModelNotFoundError
+    from mtp_rt.model_dir import describe
+
+    if not source.is_file():
+        raise ModelNotFoundError(f"{source}: there is no such file")
+    with show_progress() as progress:
+        import_gguf(
+            source,
+            target,
+            quantize=quantize,
+            lm_head=lm_head,
+            two_stage_head=two_stage_head,
+            progress=progress,
+        )
+    if json_output:
+        output.write_json(describe(target))
+    else:
+        output.write(f"{target}\n")

@@ -1,0 +1,102 @@
+"""The cost curve's cache: measured once for each model and machine, again when it cannot be trusted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mtp_rt import _core, costs
+
+CURVE = [1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75]
+
+
+class Measuring:
+    """Stands for the measurement and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, engine: _core.Engine, max_width: int) -> list[float]:
+        assert max_width == len(CURVE)
+        self.count += 1
+        return CURVE
+
+
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch) -> Measuring:
+    measuring = Measuring()
+    monkeypatch.setattr(costs._core, "measure_costs", measuring, raising=False)
+    return measuring
+
+
+@pytest.fixture
+def ask(tiny_model: Path, tmp_path: Path) -> Callable[..., list[float]]:
+    def run(model: Path = tiny_model, threads: int = 1, isa: str = "") -> list[float]:
+        engine = _core.Engine(str(model), threads=threads, isa=isa)
+        return costs.verify_costs(engine, model, tmp_path / "cache")
+
+    return run
+
+
+def test_a_curve_is_measured_once(measuring: Measuring, ask: Callable[..., list[float]]) -> None:
+    assert [ask(), ask()] == [CURVE, CURVE]
+    assert measuring.count == 1
+
+
+def test_threads_isa_and_model_have_curves_of_their_own(
+    measuring: Measuring, ask: Callable[..., list[float]], tiny_model: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    config = json.loads((other / "config.json").read_text())
+    config["mtp_rt"]["two_stage_head"] = None
+    (other / "config.json").write_text(json.dumps(config))
+    for _ in range(2):
+        ask()
+        ask(threads=2)
+        ask(isa="generic")
+        ask(other)
+    assert measuring.count == 4
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[" * 100_000,
+        lambda text: text.replace("1.25", "NaN"),
+        lambda text: text.replace("1.25", "-1.0"),
+        lambda text: text.replace("1.25,", ""),
+        lambda text: text.replace('"threads": 1', '"threads": 7'),
+        lambda text: "[1]",
+    ],
+    ids=["cut", "empty", "deep", "nan", "negative", "short", "foreign", "list"],
+)
+def test_a_file_that_cannot_be_trusted_is_measured_again(
+    measuring: Measuring, ask: Callable[..., list[float]], tmp_path: Path, damage: Callable[[str], str]
+) -> None:
+    ask()
+    (path,) = (tmp_path / "cache" / "costs").iterdir()
+    path.write_text(damage(path.read_text()))
+    assert [ask(), ask()] == [CURVE, CURVE]
+    assert measuring.count == 2
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(
+    measuring: Measuring, ask: Callable[..., list[float]], tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert [ask(), ask()] == [CURVE, CURVE]
+    assert measuring.count == 2
+
+
+def test_nothing_but_the_curve_stays_behind(
+    measuring: Measuring, ask: Callable[..., list[float]], tmp_path: Path
+) -> None:
+    ask()
+    assert [path.suffix for path in (tmp_path / "cache" / "costs").iterdir()] == [".json"]
