@@ -10,10 +10,11 @@ from typing import Any
 from malformed_case import CONFIG_FILE, WEIGHTS_FILE, Case, file_cases
 from tiny_dirs import Draft, tiny_draft
 
+LAYER = "model.layers.0"
 NORM = "model.norm.weight"  # F32 [64]
-PLAIN = "model.layers.0.self_attn.o_proj.weight"  # F32 [64, 64]
-HALF = "model.layers.0.self_attn.v_proj.weight"  # BF16 [32, 64]
-Q4 = "model.layers.0.mlp.up_proj.weight"  # q4 [96, 64]
+PLAIN = f"{LAYER}.self_attn.o_proj.weight"  # F32 [64, 64]
+HALF = f"{LAYER}.self_attn.v_proj.weight"  # BF16 [32, 64]
+Q4 = f"{LAYER}.mlp.up_proj.weight"  # q4 [96, 64]
 Q8 = "lm_head.weight"  # q8 [33, 64]
 LAST = list(tiny_draft().header)[-1]
 
@@ -57,6 +58,12 @@ def number(tensor: str, index: int, bits: int) -> Case:
     return weights(f"{tensor}[{index}] = {bits:#06x}", tensor, change)
 
 
+def shifted(draft: Draft, by: int) -> None:
+    """The data start `by` bytes behind a multiple of 8."""
+    text = json.dumps(draft.header).encode()
+    draft.header_text = text + b" " * (-len(text) % 8 + by)
+
+
 def offsets(tensor: str, *, begin: int = 0, end: int = 0) -> Callable[[dict[str, Any]], object]:
     return lambda e: e.update(data_offsets=[e["data_offsets"][0] + begin, e["data_offsets"][1] + end])
 
@@ -79,23 +86,11 @@ HEADER_CASES = [
     ),
     raw("one byte more", lambda file: file + b"\0"),
     raw("a file appended", lambda file: file + file),
-    weights(
-        "padded with NUL",
-        "header",
-        lambda d: setattr(d, "header_text", json.dumps(d.header).encode() + bytes(8)),
-    ),
-    weights(
-        "2 million values",
-        "header",
-        lambda d: setattr(
-            d, "header_text", b'{"x":[' + b"0," * 2_000_000 + b"0]," + json.dumps(d.header).encode()[1:]
-        ),
-    ),
-    weights(
-        "200,000 levels",
-        "header",
-        lambda d: setattr(d, "header_text", b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b"}"),
-    ),
+    header("padded with NUL", b"}}", b"}}" + bytes(8)),
+    header("2 million values", b"{", b'{"x":[' + b"0," * 2_000_000 + b"0],"),
+    header("200,000 levels", b"{", b'{"x":' + b"[" * 200_000 + b"]" * 200_000 + b","),
+    weights("data at an odd byte", f"{Q8}.scale", lambda draft: shifted(draft, 1)),
+    weights("data at 2 mod 4", f"{LAYER}.input_layernorm.weight", lambda draft: shifted(draft, 2)),
     header("key twice in an entry", b'"dtype": "F32"', b'"dtype": "F32", "dtype": "F32"', "dtype"),
     header("tensor twice", b'{"model', f'{{"{NORM}": {{}}, "model'.encode(), NORM),
     header("NaN", b"[64]", b"[NaN]"),
@@ -150,7 +145,6 @@ ENTRY_CASES = [
     entry(LAST, "ends one byte late", offsets(LAST, end=1)),
     entry(LAST, "ends 4 GiB late", offsets(LAST, end=2**32)),
     entry(LAST, "begins one byte early", offsets(LAST, begin=-1)),
-    entry(NORM, "no alignment", offsets(NORM, begin=1, end=1)),
 ]
 
 
@@ -197,7 +191,7 @@ LAYOUT_CASES = [
     weights("without .q4", Q4, lambda draft: draft.remove(f"{Q4}.q4")),
     weights(
         "no tensors",
-        NORM.replace("model.norm", "model.layers.0.input_layernorm"),
+        f"{LAYER}.input_layernorm.weight",
         lambda d: (d.header.clear(), d.data.clear()),
     ),
     weights("a bias", f"{PLAIN}.bias", lambda draft: draft.append(f"{PLAIN}.bias", "F32", [64])),

@@ -2,10 +2,12 @@
 // whatever they accept lies inside the file. Run under ASan and UBSan; exit status 1 on a broken promise.
 //
 //     io_mutations [EXECUTIONS] [SEED]
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <numeric>
 #include <random>

@@ -60,7 +60,8 @@ def parse_json_object(text: bytes, file: str, field: str) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    _finite(text)  # what no double holds is refused, as by the C++ reader
+    if len(text) > 300:
+        _finite(text)  # what no double holds is refused, as by the C++ reader
     return int(text)
 
 
@@ -93,7 +94,7 @@ def _check_tree(value: Any, file: str, field: str) -> None:
 
 def is_printable(text: str) -> bool:
     """Return whether `text` is printable ASCII throughout."""
-    return all(" " <= character <= "~" for character in text)
+    return text.isascii() and text.isprintable()
 
 
 def printable(text: str) -> str:
