@@ -33,10 +33,7 @@ class TrunkStep {
       read_row_scale();
       project_qkv(layer, static_cast<int>(l));
       end(Phase::qkv);
-      for (std::size_t i = static_cast<std::size_t>(thread_); i < batch_.items.size();
-           i += static_cast<std::size_t>(t_.pool_.threads())) {
-        attend(k_, t_.shape_, batch_, batch_.items[i], static_cast<int>(l), cache_, w_, s_);
-      }
+      attend_items(static_cast<int>(l));
       t_.pool_.barrier();
       fold(layer.out);
       end(Phase::attention);
@@ -131,7 +128,7 @@ class TrunkStep {
     const AttentionShape& shape = t_.shape_;
     float* values = s_.unit(0, rows_);
     for (const Unit& unit : layer.qkv.units[static_cast<std::size_t>(thread_)]) {
-      unit.dot(unit.tiles, w_.normed.view(), s_.row_scale.data(), rows_, values);
+      unit.dot(unit.tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, values);
       const int column = unit.index * kUnit;
       const int first = column % shape.head_dim;
       const int head = column / shape.head_dim;
@@ -180,6 +177,14 @@ class TrunkStep {
     }
   }
 
+  // Items in a row share a head's cache, block after block.
+  void attend_items(int layer) const {
+    const Range mine = share(static_cast<std::int64_t>(batch_.items.size()), thread_, t_.pool_.threads());
+    for (std::int64_t i = mine.begin; i < mine.end; ++i) {
+      attend(k_, t_.shape_, batch_, batch_.items[static_cast<std::size_t>(i)], layer, cache_, w_, s_);
+    }
+  }
+
   void fold(const Product& next) const {
     const AttentionShape& shape = t_.shape_;
     const Range mine = share(std::int64_t{shape.heads} * shape.head_dim / kUnit, thread_, t_.pool_.threads());
@@ -199,7 +204,7 @@ class TrunkStep {
                         const Product& next, const Activations& to) {
     float* values = s_.unit(0, rows_);
     for (const Unit& unit : product.units[static_cast<std::size_t>(thread_)]) {
-      unit.dot(unit.tiles, input, w_.ones.data(), rows_, values);
+      unit.dot(unit.tiles, input, w_.ones.data(), 0, rows_, values);
       add_to_residual(values, unit.index, gain);
       emit(values, rows_, unit.index, next, to);
     }
@@ -210,8 +215,8 @@ class TrunkStep {
     float* up = s_.unit(1, rows_);
     const std::vector<Unit>& units = layer.gate_up.units[static_cast<std::size_t>(thread_)];
     for (std::size_t i = 0; i < units.size(); i += 2) {
-      units[i].dot(units[i].tiles, w_.normed.view(), s_.row_scale.data(), rows_, gate);
-      units[i + 1].dot(units[i + 1].tiles, w_.normed.view(), s_.row_scale.data(), rows_, up);
+      units[i].dot(units[i].tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, gate);
+      units[i + 1].dot(units[i + 1].tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, up);
       k_.swiglu(gate, up, rows_);
       emit(gate, rows_, units[i].index / 2, layer.down, w_.hidden.view());
     }
@@ -222,7 +227,7 @@ class TrunkStep {
     float* values = s_.unit(0, rows_);
     const auto wanted = static_cast<int>(batch_.logit_rows.size());
     for (const Unit& unit : product.units[static_cast<std::size_t>(thread_)]) {
-      unit.dot(unit.tiles, w_.hidden.view(), w_.ones.data(), rows_, values);
+      unit.dot(unit.tiles, w_.hidden.view(), w_.ones.data(), 0, rows_, values);
       add_to_residual(values, unit.index, t_.weights_.final_gain());
       for (int i = 0; i < wanted; ++i) {
         const auto from = static_cast<std::size_t>(batch_.logit_rows[static_cast<std::size_t>(i)]);
