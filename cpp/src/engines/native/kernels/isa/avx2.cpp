@@ -101,7 +101,7 @@ inline Nibbles load_nibbles(const std::uint8_t* p) {
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
 }
 inline __m256i four_bytes(const std::int8_t* p) {
-  std::int32_t x;
+  std::int32_t x = 0;
   __builtin_memcpy(&x, p, 4);
   return _mm256_set1_epi32(x);
 }

@@ -73,7 +73,7 @@ inline void store_bytes(IntLanes a, std::int8_t* p) {
 
 inline Nibbles load_nibbles(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
 inline std::int32_t four_bytes(const std::int8_t* p) {
-  std::int32_t x;
+  std::int32_t x = 0;
   __builtin_memcpy(&x, p, 4);
   return x;
 }
