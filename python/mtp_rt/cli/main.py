@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 COMMANDS = {
     "generate": "generate",
     "chat": "chat",
+    "bench": "bench",
     "models": "models",
     "pull": "pull",
     "import": "import_",

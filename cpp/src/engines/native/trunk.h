@@ -2,7 +2,8 @@
 #pragma once
 
 #include <array>
-#include <optional>
+#include <chrono>
+#include <cstdint>
 #include <span>
 
 #include "base/parallel.h"

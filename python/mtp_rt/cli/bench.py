@@ -1,0 +1,231 @@
+"""`mtp-rt bench`: how fast, how much faster with drafts, and how that compares."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mtp_rt.cli import bench_tables, options, output
+from mtp_rt.cli.progress import show_progress
+from mtp_rt.cli.session import sampling_params
+
+if TYPE_CHECKING:
+    from mtp_rt import _core
+
+SPARE_TOKENS = 16  # drafts may reach beyond the last token
+
+app = options.new_app("Measure speed: drafts against plain decoding, single steps, and other runtimes.")
+
+Repeat = Annotated[
+    int, options.option("--repeat", min=1, max=1000, help="Rounds; figures are medians over them.")
+]
+Prompts = Annotated[
+    Path | None,
+    options.option(
+        "--prompts",
+        metavar="FILE.jsonl",
+        help='JSON lines with "prompt" or "messages", and "source" to report by. Default: built-in ones.',
+    ),
+]
+
+
+def numbers(value: str, name: str) -> tuple[int, ...]:
+    """Return the numbers of a list like 1,4,16; anything but positive integers is a usage error."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**31 for part in parts):
+        raise typer.BadParameter(f"must be positive numbers like 1,4,16, got {value!r}", param_hint=name)
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+@app.command(
+    epilog=options.examples(
+        "mtp-rt bench decode",
+        "mtp-rt bench decode --prompts my.jsonl --batch 1,4,16 --ignore-eos --json",
+        "mtp-rt bench decode --drafts 3 --temperature 0.8 --seed 7",
+    )
+)
+def decode(
+    *,
+    model: options.Model = None,
+    prompts: Prompts = None,
+    max_tokens: options.MaxTokens = 128,
+    repeat: Repeat = 5,
+    batch: Annotated[
+        str, options.option("--batch", metavar="N,...", help="Prompts decoded side by side, e.g. 1,4,16.")
+    ] = "1",
+    temperature: options.Temperature = 0.0,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    seed: options.Seed = None,
+    ignore_eos: options.IgnoreEos = False,
+    drafts: options.Drafts = "auto",
+    draft_source: options.Source = "auto",
+    engine: options.Engine = "native",
+    isa: options.Isa = None,
+    threads: options.Threads = None,
+    raw: options.Raw = False,
+    json_output: options.Json = False,
+) -> None:
+    """Decode prompts plainly and with drafts, in turn, and compare speed and text.
+
+    Rates are of decoding alone, without prompts and first tokens: tokens over the median time of each
+    prompt. tokens_per_step is tokens over model calls: the speed-up that drafts would give if wider calls
+    and drafting were free. loop_efficiency = speedup / tokens_per_step is how much of that arrives.
+    draft_share is the share of decoding time spent proposing. differing_tokens counts places where drafts
+    changed the text: it must be 0.
+    """
+    batches = numbers(batch, "--batch")
+    params = sampling_params(
+        max_tokens=max_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        seed=secrets.randbits(32) if seed is None else seed,
+        ignore_eos=ignore_eos,
+    )
+    wanted = options.parse_drafts(drafts)
+    from mtp_rt.bench import decode as bench
+    from mtp_rt.request import draft_options
+
+    with show_progress() as progress:
+        name, folder = _resolve(model, progress)
+        items = [bench.Item(source, ids) for source, ids in _encoded(prompts, folder, raw)]
+        tokens = max(len(item.tokens) for item in items) + max_tokens + SPARE_TOKENS
+        loaded = _open(folder, tokens, engine=engine, isa=isa, threads=threads, slots=max(batches))
+        settings = bench.Settings(params, draft_options(wanted, draft_source), repeat, batches)
+        result = bench.run(loaded, folder, items, settings, progress)
+    _show({**result, "drafts": wanted, "seed": params.seed}, name, json_output, bench_tables.show_decode)
+
+
+@app.command(
+    epilog=options.examples(
+        "mtp-rt bench steps", "mtp-rt bench steps --widths 1,4,8 --contexts 64,1024 --json"
+    )
+)
+def steps(
+    *,
+    model: options.Model = None,
+    widths: Annotated[
+        str, options.option("--widths", metavar="N,...", help="Rows of a verify call: 1 is a plain step.")
+    ] = "1,2,3,4,5,6,8,12,16",
+    contexts: Annotated[
+        str, options.option("--contexts", metavar="N,...", help="Tokens before the rows.")
+    ] = "64,1024",
+    repeat: Repeat = 5,
+    engine: options.Engine = "native",
+    isa: options.Isa = None,
+    threads: options.Threads = None,
+    json_output: options.Json = False,
+) -> None:
+    """Time single model calls by width and context, and hold a plain step against the memory's speed.
+
+    Widths take turns within each round. verify_ratio is the median cost in plain steps of the same round.
+    bandwidth_fraction is the bytes of weights that a plain step reads, over its time, over the streaming-read
+    bandwidth measured before and after it: 1 is the memory's own speed. draft_ms is null for a model without
+    heads.
+    """
+    from mtp_rt.bench import steps as bench
+
+    settings = bench.Settings(numbers(widths, "--widths"), numbers(contexts, "--contexts"), repeat)
+    with show_progress() as progress:
+        name, folder = _resolve(model, progress)
+        tokens = max(settings.contexts) + max(settings.widths)
+        loaded = _open(folder, tokens, engine=engine, isa=isa, threads=threads)
+        result = bench.run(loaded, settings, progress)
+    _show(result, name, json_output, bench_tables.show_steps)
+
+
+@app.command(
+    epilog=options.examples(
+        "mtp-rt bench peers", "mtp-rt bench peers --against llama.cpp --max-tokens 256 --json"
+    )
+)
+def peers(
+    *,
+    model: options.Model = None,
+    against: Annotated[
+        str,
+        options.option("--against", metavar="NAME,...", help="Peers: llama.cpp, onnxruntime-genai."),
+    ] = "llama.cpp,onnxruntime-genai",
+    prompts: Prompts = None,
+    max_tokens: options.MaxTokens = 128,
+    repeat: Repeat = 5,
+    drafts: options.Drafts = "auto",
+    threads: options.Threads = None,
+    raw: options.Raw = False,
+    json_output: options.Json = False,
+) -> None:
+    """Give other runtimes the same work: same weights, tokens, threads, one prompt at a time, greedy.
+
+    Every system lives in a process of its own and waits while the others run; a prompt goes round all of
+    them before the next one, so that all meet the same machine. End tokens are ignored: all decode the same
+    number. ratio_plain and ratio_mtp are how many times faster we are, plain and with drafts: medians over
+    the rounds. Peers need `pip install "mtp-rt[peers]"`.
+    """
+    wanted = options.parse_drafts(drafts)
+    from mtp_rt import machine
+    from mtp_rt.bench.peers import compare
+    from mtp_rt.errors import ArgumentError
+
+    try:
+        settings = compare.Settings(
+            against=tuple(dict.fromkeys(name.strip() for name in against.split(",") if name.strip())),
+            threads=threads or machine.available_cores(),
+            max_tokens=max_tokens,
+            repeat=repeat,
+            drafts=wanted,
+        )
+    except ArgumentError as error:
+        raise typer.BadParameter(str(error)) from None
+    with show_progress() as progress:
+        name, folder = _resolve(model, progress)
+        ids = [tokens for _, tokens in _encoded(prompts, folder, raw)]
+        result = compare.run(str(folder), ids, settings, progress)
+    _show(result, name, json_output, bench_tables.show_peers)
+
+
+def _resolve(model: str | None, progress: Any) -> tuple[str, Path]:
+    from mtp_rt import hub
+
+    name = model or hub.DEFAULT_MODEL
+    return name, Path(hub.resolve_model(name, progress=progress))
+
+
+def _open(
+    folder: Path, tokens: int, *, engine: str, isa: str | None, threads: int | None, slots: int = 1
+) -> _core.Engine:
+    """Return the model with room for `tokens` tokens in each slot, or for as many as it allows."""
+    from mtp_rt import _core
+    from mtp_rt.model_dir import read_model_dir
+
+    context = min(read_model_dir(folder).config.context, tokens)
+    return _core.Engine(
+        str(folder), engine=engine, isa=isa or "", threads=threads or 0, slots=slots, context=context
+    )
+
+
+def _encoded(file: Path | None, folder: Path, raw: bool) -> list[tuple[str, list[int]]]:
+    """Return source and ids of each prompt; the chat template is applied where there is one, unless raw."""
+    from mtp_rt.bench.prompts import built_in, read
+    from mtp_rt.tokenizer import Tokenizer
+
+    prompts = built_in() if file is None else read(file)
+    tokenizer = Tokenizer.load(folder)
+    if raw or not tokenizer.has_chat_template:
+        return [(prompt.source, tokenizer.encode(prompt.plain())) for prompt in prompts]
+    return [(prompt.source, tokenizer.encode_chat(prompt.conversation())) for prompt in prompts]
+
+
+def _show(
+    result: dict[str, Any], model: str, json_output: bool, table: Callable[[dict[str, Any]], None]
+) -> None:
+    from mtp_rt.bench.measure import today
+
+    result = {**result, "model": model, "date": today()}
+    output.write_json(result) if json_output else table(result)
