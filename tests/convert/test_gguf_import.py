@@ -13,36 +13,19 @@ import gguf
 import numpy as np
 import pytest
 from gguf_files import HIDDEN, metadata, random_tensors, write_gguf
-from numpy.typing import NDArray
 
 from mtp_rt.convert.gguf_import import import_gguf
-from mtp_rt.convert.quantize import Parts, dequantize, quantize
+from mtp_rt.convert.quantize import dequantize, quantize
 from mtp_rt.errors import ArgumentError
-from mtp_rt.model_dir import Kind, ModelDir, parts_of, read_model_dir
+from mtp_rt.model_dir import Kind, ModelDir, read_model_dir
+from tiny_model.variants import stored_values
 
-DTYPES = {"F32": "<f4", "BF16": "<u2", "F16": "<f2", "I8": "i1", "U8": "u1"}
 OURS = {
     "token_embd.weight": "model.embed_tokens.weight",
     "blk.1.attn_k.weight": "model.layers.1.self_attn.k_proj.weight",
     "blk.0.ffn_down.weight": "model.layers.0.mlp.down_proj.weight",
     "blk.1.attn_output.weight": "model.layers.1.self_attn.o_proj.weight",
 }
-
-
-def stored(model: ModelDir, name: str) -> tuple[Kind, Parts]:
-    kind = model.kinds[name]
-    parts = {}
-    for part in parts_of(name, kind, 32, 32):
-        tensor = model.tensors[part]
-        parts[part.removeprefix(name)] = np.frombuffer(model.tensor(part), DTYPES[tensor.dtype]).reshape(
-            tensor.shape
-        )
-    return kind, parts
-
-
-def values(model: ModelDir, name: str) -> NDArray[np.float32]:
-    kind, parts = stored(model, name)
-    return dequantize(parts, kind)
 
 
 def convert(tmp_path: Path, type_name: str, tied: bool = True, **options: Any) -> ModelDir:
@@ -62,17 +45,16 @@ def test_values_carry_over_bit_for_bit(tmp_path: Path, type_name: str, kind: Kin
     for theirs, ours in OURS.items():
         expected = gguf.dequantize(gguf.quantize(random_tensors()[theirs], gguf_type), gguf_type)
         assert model.kinds[ours] == kind
-        np.testing.assert_array_equal(values(model, ours), expected)
+        np.testing.assert_array_equal(stored_values(model)[ours], expected)
 
 
 def test_every_tensor_lands_under_its_name(tmp_path: Path) -> None:
     """Every one of the 20 tensors is compared, so a swapped pair of names shows."""
     model = convert(tmp_path, "F32", tied=False)
     sources = random_tensors(tied=False)
-    ours = [*model.kinds, *(name for name in model.tensors if "norm" in name)]
+    ours = stored_values(model)
     assert len(ours) == len(sources)
-    for name in ours:
-        found = np.frombuffer(model.tensor(name), "<f4").reshape(model.tensors[name].shape)
+    for name, found in ours.items():
         same = [source for source, array in sources.items() if np.array_equal(array, found)]
         short = name.removesuffix(".weight").rsplit(".", 1)[-1]
         expected = {
@@ -99,22 +81,24 @@ def test_f16_becomes_bf16_only_where_that_is_exact(tmp_path: Path) -> None:
     import_gguf(source, tmp_path / "coarse")
     model = read_model_dir(tmp_path / "coarse")
     assert set(model.kinds.values()) == {"bf16"}
-    np.testing.assert_array_equal(values(model, OURS["token_embd.weight"]), coarse["token_embd.weight"])
+    np.testing.assert_array_equal(
+        stored_values(model)[OURS["token_embd.weight"]], coarse["token_embd.weight"]
+    )
 
     fine = convert(tmp_path, "F16")
     assert set(fine.kinds.values()) == {"f32"}
     expected = random_tensors()["token_embd.weight"].astype(np.float16).astype(np.float32)
-    np.testing.assert_array_equal(values(fine, OURS["token_embd.weight"]), expected)
+    np.testing.assert_array_equal(stored_values(fine)[OURS["token_embd.weight"]], expected)
 
 
 @pytest.mark.parametrize(("type_name", "kind"), [("Q5_0", "q8"), ("Q5_1", "q8"), ("MXFP4", "q4")])
 def test_other_types_are_quantised_again(tmp_path: Path, type_name: str, kind: Kind) -> None:
     gguf_type = gguf.GGMLQuantizationType[type_name]
     blocks = gguf.quantize(random_tensors()["token_embd.weight"], gguf_type)
-    found_kind, parts = stored(convert(tmp_path, type_name), OURS["token_embd.weight"])
-    assert found_kind == kind
-    for suffix, part in quantize(gguf.dequantize(blocks, gguf_type), kind).items():
-        np.testing.assert_array_equal(parts[suffix], part)
+    model, name = convert(tmp_path, type_name), OURS["token_embd.weight"]
+    assert model.kinds[name] == kind
+    expected = dequantize(quantize(gguf.dequantize(blocks, gguf_type), kind), kind)
+    np.testing.assert_array_equal(stored_values(model)[name], expected)
 
 
 def test_config_and_texts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtp_rt.convert.gguf_file import GgufFile, GgufTensor
-from mtp_rt.convert.quantize import BLOCK, Parts, from_bf16, pack_nibbles, quantize
+from mtp_rt.convert.quantize import BLOCK, Parts, from_bf16, is_exact_in_bf16, pack_nibbles, quantize
 from mtp_rt.errors import ArgumentError, ModelFormatError, UnsupportedError
 from mtp_rt.model_dir import Kind
 
@@ -33,12 +33,8 @@ def own_kind(tensor: GgufTensor, f16_kind: Kind) -> Kind:
 
 def f16_kind(file: GgufFile, tensors: Iterable[GgufTensor]) -> Kind:
     """Return "bf16" if every value of the F16 tensors is exact in bfloat16, else "f32"."""
-    for tensor in tensors:
-        if tensor.type_name == "F16":
-            bits = file.data(tensor).view(np.float16).astype(np.float32).view(np.uint32)
-            if bool((bits & 0xFFFF).any()):
-                return "f32"
-    return "bf16"
+    halves = (tensor for tensor in tensors if tensor.type_name == "F16")
+    return "bf16" if all(is_exact_in_bf16(read_floats(file, tensor)) for tensor in halves) else "f32"
 
 
 def read_matrix(file: GgufFile, tensor: GgufTensor, kind: Kind) -> Parts:
@@ -48,21 +44,15 @@ def read_matrix(file: GgufFile, tensor: GgufTensor, kind: Kind) -> Parts:
         ModelFormatError: NaN or infinity among the weights or scales.
         UnsupportedError: a type the gguf package cannot dequantise.
     """
-    if _DIRECT.get(tensor.type_name) != kind or tensor.type_name == "F32":
+    if kind not in {"q8", "q4"} or _DIRECT.get(tensor.type_name) != kind:
         try:
             return quantize(read_floats(file, tensor), kind)
         except ArgumentError as error:
-            raise ModelFormatError(
-                str(file.path), tensor.name, str(error).removeprefix("matrix: ")
-            ) from error
-    if kind == "bf16":
-        bits = file.data(tensor).view("<u2").reshape(tensor.shape)
-        if bool(((bits & 0x7F80) == 0x7F80).any()):
-            raise _not_finite(file, tensor)
-        return {"": bits}
+            problem = str(error).removeprefix("matrix: ")
+            raise ModelFormatError(str(file.path), tensor.name, problem) from error
     parts = _carry_q8_0(file, tensor) if kind == "q8" else _carry_q4(file, tensor)
     if not all(np.isfinite(parts[suffix]).all() for suffix in parts.keys() & {".scale", ".min"}):
-        raise _not_finite(file, tensor)
+        raise ModelFormatError(str(file.path), tensor.name, "holds NaN or infinity")
     return parts
 
 
@@ -112,7 +102,3 @@ def _carry_q4(file: GgufFile, tensor: GgufTensor) -> Parts:
 def _halves(blocks: NDArray[np.uint8], at: int) -> NDArray[np.float16]:
     """Return the float16 that starts at byte `at` of every block."""
     return np.ascontiguousarray(blocks[:, :, at : at + 2]).view("<f2")[:, :, 0]
-
-
-def _not_finite(file: GgufFile, tensor: GgufTensor) -> ModelFormatError:
-    return ModelFormatError(str(file.path), tensor.name, "holds NaN or infinity")

@@ -84,6 +84,11 @@ def from_bf16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     return wide.view(np.float32)
 
 
+def is_exact_in_bf16(values: NDArray[np.float32]) -> bool:
+    """Return whether every value is a bfloat16 number."""
+    return not bool((np.ascontiguousarray(values, np.float32).view(np.uint32) & 0xFFFF).any())
+
+
 def pack_nibbles(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pack codes 0..15 [..., n] into bytes [..., n / 2]: element 2j in the low nibble of byte j."""
     packed: NDArray[np.uint8] = codes[..., 0::2] | (codes[..., 1::2] << np.uint8(4))
