@@ -131,9 +131,14 @@ def test_limits() -> None:
     assert ChatTemplate(fits, {}).render(CONVERSATIONS[0]) == fits
     with pytest.raises(ModelFormatError, match="at most 65536"):
         ChatTemplate(fits + "a", {})
+    kibi = "{% for i in range(COUNT) %}{{ 'x' * 1024 }}{% endfor %}"
+    most = ChatTemplate(kibi.replace("COUNT", "4096"), {}).render(CONVERSATIONS[0])
+    assert len(most) == MAX_RENDERED_CHARACTERS
     bomb = "{% for i in range(99999) %}{% for j in range(99999) %}{{ 'x' * 999 }}{% endfor %}{% endfor %}"
     with pytest.raises(ModelFormatError, match=f"more than {MAX_RENDERED_CHARACTERS} characters"):
         ChatTemplate(bomb, {}).render(CONVERSATIONS[0])
+    with pytest.raises(ModelFormatError, match="more than"):
+        ChatTemplate(kibi.replace("COUNT", "4097"), {}).render(CONVERSATIONS[0])
     with pytest.raises(ModelFormatError, match="not a valid template"):
         ChatTemplate("{% if %}", {})
     for nested in ("{% if 1 %}" * 5_000, "{% for i in [1] %}" * 40 + "{% endfor %}" * 40):

@@ -6,6 +6,7 @@ import fcntl
 import json
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -130,8 +131,11 @@ def test_pulls_at_the_same_time_work_once(quick_pip: list[list[str]]) -> None:
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
-        while waits.count("waiting for another process that pulls this model") < 4:
-            pass
+        for _ in range(500):
+            if len(waits) >= 4:
+                break
+            time.sleep(0.01)
+        assert waits == ["waiting for another process that pulls this model"] * 4
         assert not quick_pip
     for thread in threads:
         thread.join(60)
