@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Generator, Sequence
 
 from mtp_rt import _core
@@ -10,7 +9,7 @@ from mtp_rt.generation import Decoding, Generation
 from mtp_rt.request import native_request
 from mtp_rt.results import Completion, Delta
 from mtp_rt.runner import Runner
-from mtp_rt.sampling_params import SamplingParams
+from mtp_rt.sampling_params import SamplingParams, new_seed
 
 Work = tuple[list[int], SamplingParams]
 
@@ -65,7 +64,7 @@ class Completer:
 
     def _submit(self, work: Work, drafts: _core.DraftOptions) -> tuple[int, Generation]:
         ids, params = work
-        seed = secrets.randbits(32) if params.seed is None else params.seed
+        seed = new_seed() if params.seed is None else params.seed
         request = native_request(ids, params, seed=seed, end_tokens=self._end_tokens, drafts=drafts)
         number = self._runner.submit(request)
         generation = Generation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -100,6 +101,11 @@ class SamplingParams:
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+
+def new_seed() -> int:
+    """Return a random seed, short enough to be typed."""
+    return int.from_bytes(os.urandom(4), "little")
 
 
 def _real(name: str, value: object, low: float, high: float, *, above_low: bool = False) -> float:

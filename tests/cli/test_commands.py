@@ -103,3 +103,24 @@ def test_ctrl_c_ends_generate_with_130(tiny_model: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in stderr
+
+
+def test_import_converts_and_replaces_only_when_told(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "convert")
+    from gguf_files import write_gguf
+
+    source, target = write_gguf(tmp_path / "model.gguf"), tmp_path / "out"
+    facts = command("import", str(source), str(target), "--quantize", "q4", "--lm-head", "q8", "--json").json
+    assert facts == model_dir.describe(target)
+    assert facts["quantization"]["mlp.up_proj"].keys() == {"q4"}
+    assert facts["quantization"]["embed_tokens"].keys() == {"q8"}
+    refused = command("import", str(source), str(target))
+    assert (refused.status, refused.stdout) == (1, "")
+    assert "not empty" in refused.stderr
+    shown = command("import", "--force", "--quantize", "f32", "--no-two-stage-head", str(source), str(target))
+    assert (shown.status, shown.stdout) == (0, f"{target}\n")
+    facts = command("inspect", "--model", str(target), "--json").json
+    assert facts["quantization"]["mlp.up_proj"].keys() == {"f32"}
+    assert facts["two_stage_head"] is None

@@ -33,6 +33,14 @@ def params(**fields: Any) -> SamplingParams:
     return SamplingParams(**{"max_tokens": 48, "ignore_eos": True} | fields)
 
 
+def busy(llm: LLM) -> int:
+    """Requests that hold a slot or wait for one, once the scheduler has seen what was cancelled."""
+    assert llm._completer is not None
+    scheduler = llm._completer._runner._scheduler
+    scheduler.run_once()
+    return scheduler.running + scheduler.waiting
+
+
 @pytest.mark.parametrize("sampling", [{}, SAMPLED], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("drafts", [1, 2, 4, 7, 15, "auto"])
 def test_drafts_change_no_token(llm: LLM, drafts: Drafts, sampling: dict[str, Any]) -> None:
@@ -171,6 +179,7 @@ def test_a_closed_stream_gives_its_slot_back(llm: LLM) -> None:
         stream = llm.stream(PROMPTS[1], LONG)
         next(stream)
         stream.close()
+    assert busy(llm) == 0
     assert llm.generate(PROMPTS[0], params()).text == before
 
 
@@ -180,7 +189,8 @@ def test_ctrl_c_stops_and_leaves_the_model_usable(llm: LLM) -> None:
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         while True:  # the context ends a text before the timer does
-            llm.generate([PROMPTS[1]] * 4, LONG)
+            llm.generate([PROMPTS[1]] * 12, LONG)
+    assert busy(llm) == 0
     assert llm.generate(PROMPTS[0], params()).text == before
 
 

@@ -110,19 +110,18 @@ class Slots(RuleBasedStateMachine):
 
 def test_slots_behave_as_lists(tiny_model: Path) -> None:
     options = {"threads": 1, "slots": SLOTS, "context": CONTEXT, "max_rows": MAX_ROWS}
-
-    class OnTiny(Slots):
-        engine = Engine(str(tiny_model), **options)
-        fresh = Engine(str(tiny_model), **options)
-
-    run_state_machine_as_test(
-        OnTiny,
-        settings=settings(
-            max_examples=200,
-            stateful_step_count=20,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    Slots.engine, Slots.fresh = (Engine(str(tiny_model), **options) for _ in range(2))
+    try:
+        run_state_machine_as_test(
+            Slots,
+            settings=settings(
+                max_examples=200,
+                stateful_step_count=20,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        del Slots.engine, Slots.fresh

@@ -151,7 +151,7 @@ GoodFile good_file(const ModelConfig& config) {
       file.add(matrix.name + ".q4", "U8", shape(matrix.rows, matrix.cols / 2), elements / 2);
     }
   }
-  file.header += "}";
+  file.header += '}';
   file.header.append((8 - file.header.size() % 8) % 8, ' ');
   return file;
 }

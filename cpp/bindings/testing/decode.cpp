@@ -58,6 +58,11 @@ std::vector<double> noise(std::uint64_t seed, std::int64_t position, const std::
   return result;
 }
 
+std::vector<std::uint32_t> philox(const std::vector<std::uint32_t>& counter, std::uint64_t key) {
+  const PhiloxBits bits = philox4x32({{counter.at(0), counter.at(1), counter.at(2), counter.at(3)}}, key);
+  return {bits.lane, bits.lane + 4};
+}
+
 std::vector<Token> pick_many(const Logits& logits, const SamplingParams& params, std::int64_t first,
                              std::int32_t count) {
   std::vector<Token> picks;
@@ -126,6 +131,7 @@ void bind_decode(nb::module_& module) {
   module.def("sin64", &map<double, math::sin>, "values"_a);
   module.def("cos64", &map<double, math::cos>, "values"_a);
   module.def("kept", &kept, "logits"_a, "params"_a, "Which tokens top-k, top-p and min-p leave.");
+  module.def("philox", &philox, "counter"_a, "key"_a, "Philox4x32-10 of a counter of four words.");
   module.def("noise", &noise, "seed"_a, "position"_a, "tokens"_a, "Gumbel noise of each token.");
   module.def("pick_many", &pick_many, "logits"_a, "params"_a, "first"_a, "count"_a,
              "Picks at successive positions.");

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
 import sys
 from collections.abc import Generator
 from contextlib import closing
@@ -70,13 +69,15 @@ def generate(
 
     The model's chat template is applied where it has one, unless --raw.
     """
+    from mtp_rt.sampling_params import new_seed
+
     params = session.sampling_params(
         max_tokens=max_tokens,
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
         min_p=min_p,
-        seed=secrets.randbits(32) if seed is None else seed,
+        seed=new_seed() if seed is None else seed,
         stop=stop or (),
         ignore_eos=ignore_eos,
     )

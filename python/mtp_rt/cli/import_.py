@@ -40,6 +40,9 @@ def import_model(
             help="Score the vocabulary coarsely, then the best tokens exactly (q8 output matrix only).",
         ),
     ] = None,
+    force: Annotated[
+        bool, options.option("--force", help="Replace OUT if it is not empty, once the new one is complete.")
+    ] = False,
     json_output: options.Json = False,
 ) -> None:
     """Convert a model. OUT appears complete or not at all; the source is only read."""
@@ -56,6 +59,7 @@ def import_model(
             quantize=quantize,
             lm_head=lm_head,
             two_stage_head=two_stage_head,
+            replace=force,
             progress=progress,
         )
     if json_output:

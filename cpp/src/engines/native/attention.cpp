@@ -7,14 +7,12 @@ namespace {
 
 // Rows of scratch memory, all indexed by query: (row of the item, head of the item).
 struct Scratch {
-  float* queries;  // [n, head_dim]
-  float* scores;   // [n, 128 + 16] by position within the block
+  float* queries;  // [n, kCoefficientStride]
+  float* scores;   // [n, kCoefficientStride] by position within the block
   float* own;      // [n, own_stride] of the call's own rows, by KV index, for trees
   float* values;   // [n, head_dim]
   std::size_t own_stride;
 };
-
-constexpr std::size_t kScoreStride = kContextBlock + kLanes;
 
 class Item {
  public:
@@ -53,8 +51,8 @@ class Item {
     const auto n = static_cast<std::size_t>(queries_);
     Scratch s{};
     s.queries = memory.attention_memory.as<float>().data();
-    s.scores = s.queries + n * dim_;
-    s.values = s.scores + n * kScoreStride;
+    s.scores = s.queries + n * kCoefficientStride;
+    s.values = s.scores + n * kCoefficientStride;
     s.own = s.values + n * dim_;
     s.own_stride = static_cast<std::size_t>(segment_.rows + 2 * kLanes - 1) / kLanes * kLanes;
     return s;
@@ -66,7 +64,7 @@ class Item {
   }
   [[nodiscard]] int head(int h) const { return item_.kv_head * shape_.group() + item_.first_head + h; }
   [[nodiscard]] float* scores(int q) const {
-    return scratch_.scores + static_cast<std::size_t>(q) * kScoreStride;
+    return scratch_.scores + static_cast<std::size_t>(q) * kCoefficientStride;
   }
   [[nodiscard]] float* partial_of(int r, int h) const {
     return partials_of(workspace_, shape_, batch_, item_.first_row + r, head(h)) +
@@ -90,25 +88,27 @@ class Item {
       const float* from = workspace_.queries.as<float>().data() +
                           static_cast<std::size_t>(item_.first_row + r) * stride +
                           static_cast<std::size_t>(head(0)) * dim_;
-      std::copy_n(from, static_cast<std::size_t>(item_.heads) * dim_,
-                  scratch_.queries + static_cast<std::size_t>(query(r, 0)) * dim_);
+      for (int h = 0; h < item_.heads; ++h, from += dim_) {
+        std::copy_n(from, dim_,
+                    scratch_.queries + static_cast<std::size_t>(query(r, h)) * kCoefficientStride);
+      }
     }
   }
 
   // out[q * stride + i] = query q times the key at KV index first + i; first is a multiple of 16.
   void score_keys(int first, int n, float* out, std::size_t stride) const {
-    for (int i = 0; i < n; i += kLanes) {
-      for (int q = 0; q < queries_; ++q)
-        std::fill_n(out + static_cast<std::size_t>(q) * stride + i, kLanes, 0.0F);
-      kernels_.half_dot(keys_ + static_cast<std::size_t>(first + i) * dim_, kLanes, shape_.head_dim,
-                        scratch_.queries, dim_, queries_, out + i, stride);
-    }
+    const int columns = (n + kLanes - 1) / kLanes;
+    for (int q = 0; q < queries_; ++q)
+      std::fill_n(out + static_cast<std::size_t>(q) * stride, columns * kLanes, 0.0F);
+    const HalfMatrix keys{keys_ + static_cast<std::size_t>(first) * dim_, kLanes, kLanes * dim_, columns,
+                          shape_.head_dim};
+    kernels_.half_dot(keys, scratch_.queries, queries_, out, stride);
   }
 
   void score() const {
     int most = 0;
     for (int r = 0; r < item_.rows; ++r) most = std::max(most, ordered(r));
-    score_keys(start_, most, scratch_.scores, kScoreStride);
+    score_keys(start_, most, scratch_.scores, kCoefficientStride);
     if (segment_.chain || segment_.base + segment_.rows <= start_) return;
     const int first = segment_.base / kLanes * kLanes;
     score_keys(first, segment_.base + segment_.rows - first, scratch_.own, scratch_.own_stride);
@@ -127,12 +127,10 @@ class Item {
   // Adds the values at KV indices `index` .. + n - 1, weighted by the scores from `position` on, for
   // `n_queries` queries.
   void add_values(int index, int position, int n, int first_query, int n_queries) const {
-    const auto q = static_cast<std::size_t>(first_query);
-    for (std::size_t d = 0; d < dim_; d += kLanes) {
-      kernels_.half_dot(values_ + static_cast<std::size_t>(index) * dim_ + d, dim_, n,
-                        scores(first_query) + position, kScoreStride, n_queries,
-                        scratch_.values + q * dim_ + d, dim_);
-    }
+    const HalfMatrix values{values_ + static_cast<std::size_t>(index) * dim_, dim_, kLanes,
+                            shape_.head_dim / kLanes, n};
+    kernels_.half_dot(values, scores(first_query) + position, n_queries,
+                      scratch_.values + static_cast<std::size_t>(first_query) * dim_, dim_);
   }
 
   void weigh_values() const {

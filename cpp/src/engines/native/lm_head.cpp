@@ -8,7 +8,7 @@ void LmHead::score(const Unit& unit, DotKernel dot, Workspace& w, ThreadScratch&
   float* values = s.unit(0, rows);
   float* maxima =
       w.unit_maxima.data() + static_cast<std::size_t>(unit.index) * static_cast<std::size_t>(rows);
-  dot(unit.tiles, w.head_input.view(), s.head_scale.data(), rows, values);
+  dot(unit.tiles, w.head_input.view(), s.head_scale.data(), 0, rows, values);
   const auto stride = static_cast<std::size_t>(vocab_size);
   const int first = unit.index * kUnit;
   if (first + kUnit <= vocab_size) return kernels.store_scores(values, rows, logits + first, stride, maxima);
@@ -19,19 +19,21 @@ void LmHead::score(const Unit& unit, DotKernel dot, Workspace& w, ThreadScratch&
   }
 }
 
-void LmHead::refine(const Unit& unit, const float* thresholds, Workspace& w, ThreadScratch& s,
+void LmHead::refine(const Unit& unit, const float* thresholds, Workspace& w, const ThreadScratch& s,
                     float* logits) const {
   const float* maxima =
       w.unit_maxima.data() + static_cast<std::size_t>(unit.index) * static_cast<std::size_t>(rows);
-  bool any = false;
-  for (int r = 0; r < rows; ++r) any = any || maxima[r] >= thresholds[r];
-  if (!any) return;
-  float* values = s.unit(0, rows);
-  unit.dot(unit.tiles, w.head_input.view(), s.head_scale.data(), rows, values);
+  const auto has_candidate = [&](int row) { return maxima[row] >= thresholds[row]; };
+  int begin = 0;
+  int end = rows;
+  while (begin < end && !has_candidate(begin)) ++begin;
+  while (begin < end && !has_candidate(end - 1)) --end;
+  if (begin == end) return;
+  float* exact = s.unit(0, rows);
+  unit.dot(unit.tiles, w.head_input.view(), s.head_scale.data(), begin, end - begin, exact);
   const int first = unit.index * kUnit;
   const int n = std::min(kUnit, vocab_size - first);
-  for (int r = 0; r < rows; ++r) {
-    const float* exact = values + static_cast<std::size_t>(r) * kUnit;
+  for (int r = begin; r < end; ++r, exact += kUnit) {
     float* out = logits + static_cast<std::size_t>(r) * static_cast<std::size_t>(vocab_size) + first;
     for (int i = 0; i < n; ++i) {
       if (out[i] >= thresholds[r]) out[i] = exact[i];

@@ -28,7 +28,7 @@ struct LmHead {
  private:
   void score(const Unit& unit, DotKernel dot, Workspace& workspace, ThreadScratch& scratch,
              float* logits) const;
-  void refine(const Unit& unit, const float* thresholds, Workspace& workspace, ThreadScratch& scratch,
+  void refine(const Unit& unit, const float* thresholds, Workspace& workspace, const ThreadScratch& scratch,
               float* logits) const;
 };
 

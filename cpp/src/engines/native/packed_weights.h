@@ -13,6 +13,8 @@
 
 namespace mtp_rt::native {
 
+class LayerSources;
+
 /// 32 outputs of a matrix product.
 struct Unit {
   UnitTiles tiles;
@@ -61,6 +63,8 @@ class PackedWeights {
  private:
   void read_gains(const ModelDir& model);
   void pack_layers(const ModelDir& model, const KernelTable& kernels, ThreadPool& pool);
+  void pack_layer(Layer& layer, const LayerSources& sources, const KernelTable& kernels, ThreadPool& pool,
+                  std::vector<std::uint8_t*>& at);
   void pack_vocabulary(const ModelDir& model, const KernelTable& kernels, ThreadPool& pool);
 
   std::vector<float> gains_;

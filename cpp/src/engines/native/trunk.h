@@ -2,8 +2,7 @@
 #pragma once
 
 #include <array>
-#include <chrono>
-#include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/parallel.h"

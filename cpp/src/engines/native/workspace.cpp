@@ -43,7 +43,7 @@ Workspace::Workspace(const ModelConfig& c, int max_rows, int context, int thread
       ones(static_cast<std::size_t>(max_rows), 1.0F) {
   const int group = c.heads / c.kv_heads;
   // Per query: itself, its scores over a block, those of the call's own rows, and the weighted values.
-  const int per_query = 2 * c.head_dim + kContextBlock + max_rows + 3 * kLanes;
+  const int per_query = 2 * static_cast<int>(kCoefficientStride) + max_rows + 2 * kLanes + c.head_dim;
   for (int t = 0; t < threads_count; ++t) {
     ThreadScratch scratch;
     scratch.unit_memory = floats({2, max_rows, kUnit});

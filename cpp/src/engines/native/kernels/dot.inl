@@ -8,19 +8,13 @@ constexpr std::size_t kAhead = 8192;  // bytes between the tile in use and the o
 /// Distance from a row's activations of one block to those of the next, in rows.
 constexpr std::size_t kBlockRows = kPanel;
 
-struct Panel {
-  const std::int8_t* quantized;
-  const float* scale;
-  const float* scaled_sum;
-  const std::int32_t* offset;
-  const float* values;
-};
-
-inline Panel panel_at(const Activations& x, int row) {
+/// Row `row` of `x` and those after it in its panel, as row 0 on.
+inline Activations rows_from(const Activations& x, int row) {
   const std::size_t first =
-      static_cast<std::size_t>(row / kPanel) * static_cast<std::size_t>(x.blocks) * kPanel + row % kPanel;
+      static_cast<std::size_t>(row / kPanel) * static_cast<std::size_t>(x.blocks) * kPanel +
+      static_cast<std::size_t>(row % kPanel);
   return {x.quantized + first * kBlock, x.scale + first, x.scaled_sum + first, x.offset + first,
-          x.values + first * kBlock};
+          x.values + first * kBlock,    x.blocks};
 }
 
 template <int kRows>
@@ -31,22 +25,18 @@ inline void ask_ahead(const std::uint8_t* tile, std::size_t bytes) {
   }
 }
 
-template <int kRows>
-inline void store_rows(const Lanes (&acc)[kRows], const float* row_scale, float* out) {
-  for (int r = 0; r < kRows; ++r) store(mul(acc[r], all(row_scale[r])), out + r * kUnit);
-}
-
 struct DotQ4 {
   template <int kRows>
-  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*, const Panel& x,
-                    int blocks, Lanes (&acc)[kRows]) {
-    for (int b = 0; b < blocks; ++b, tile += unit.stride) {
+  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*,
+                    const Activations& x, Lanes (&acc)[kRows]) {
+    for (int b = 0; b < x.blocks; ++b, tile += unit.stride) {
       ask_ahead<kRows>(tile, kTileQ4);
       const Nibbles w[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
                             load_nibbles(tile + 192)};
       const auto* parameters = reinterpret_cast<const std::uint16_t*>(tile + 256);
       const Lanes scale = load_half(parameters);
       const Lanes minimum = load_half(parameters + 16);
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const std::int8_t* q = x.quantized + (static_cast<std::size_t>(b) * kBlockRows + r) * kBlock;
         IntLanes low = all_int(0);
@@ -64,8 +54,8 @@ struct DotQ4 {
 struct DotQ8 {
   template <int kRows>
   static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t* low_tile,
-                    const Panel& x, int blocks, Lanes (&acc)[kRows]) {
-    for (int b = 0; b < blocks; ++b, tile += unit.stride, low_tile += unit.low_stride) {
+                    const Activations& x, Lanes (&acc)[kRows]) {
+    for (int b = 0; b < x.blocks; ++b, tile += unit.stride, low_tile += unit.low_stride) {
       ask_ahead<kRows>(tile, kTileHigh);
       ask_ahead<kRows>(low_tile, kTileLow);
       const Nibbles upper[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
@@ -73,6 +63,7 @@ struct DotQ8 {
       const Nibbles lower[4] = {load_nibbles(low_tile), load_nibbles(low_tile + 64),
                                 load_nibbles(low_tile + 128), load_nibbles(low_tile + 192)};
       const Lanes scale = load_half(reinterpret_cast<const std::uint16_t*>(tile + 256));
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const std::size_t at = static_cast<std::size_t>(b) * kBlockRows + r;
         const std::int8_t* q = x.quantized + at * kBlock;
@@ -89,13 +80,14 @@ struct DotQ8 {
 // w = 16 * upper + 7.5 - 128: the lower four bits at their middle.
 struct DotQ8Coarse {
   template <int kRows>
-  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*, const Panel& x,
-                    int blocks, Lanes (&acc)[kRows]) {
-    for (int b = 0; b < blocks; ++b, tile += unit.stride) {
+  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*,
+                    const Activations& x, Lanes (&acc)[kRows]) {
+    for (int b = 0; b < x.blocks; ++b, tile += unit.stride) {
       ask_ahead<kRows>(tile, kTileHigh);
       const Nibbles w[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
                             load_nibbles(tile + 192)};
       const Lanes scale = load_half(reinterpret_cast<const std::uint16_t*>(tile + 256));
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const std::size_t at = static_cast<std::size_t>(b) * kBlockRows + r;
         const std::int8_t* q = x.quantized + at * kBlock;
@@ -115,11 +107,11 @@ struct DotQ8Coarse {
 template <typename Load>
 struct DotFloat {
   template <int kRows>
-  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*, const Panel& x,
-                    int blocks, Lanes (&acc)[kRows]) {
+  static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*,
+                    const Activations& x, Lanes (&acc)[kRows]) {
     for (int r = 0; r < kRows; ++r) {
       Lanes part[4] = {zero(), zero(), zero(), zero()};
-      for (int b = 0; b < blocks; ++b) {
+      for (int b = 0; b < x.blocks; ++b) {
         const std::uint8_t* weights = tile + static_cast<std::size_t>(b) * unit.stride;
         const float* values = x.values + (static_cast<std::size_t>(b) * kBlockRows + r) * kBlock;
         for (int i = 0; i < kBlock; ++i)
@@ -143,36 +135,37 @@ struct LoadBf16 {
 
 template <typename Dot, int kRows>
 void dot_rows(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t* low,
-              const Activations& input, const float* row_scale, int first_row, float* out) {
-  const Panel x = panel_at(input, first_row);
+              const Activations& input, const float* row_scale, int row, float* out) {
   Lanes acc[kRows];
   for (int r = 0; r < kRows; ++r) acc[r] = zero();
-  Dot::template group<kRows>(unit, tile, low, x, input.blocks, acc);
-  store_rows<kRows>(acc, row_scale + first_row, out + static_cast<std::size_t>(first_row) * kUnit);
+  Dot::template group<kRows>(unit, tile, low, rows_from(input, row), acc);
+  for (int r = 0; r < kRows; ++r) store(mul(acc[r], all(row_scale[row + r])), out + r * kUnit);
 }
 
 /// Runs dot_rows for the largest compiled row count not above `count`; returns it.
 template <typename Dot, int kRows>
 int dot_some(int count, const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t* low,
-             const Activations& input, const float* row_scale, int first_row, float* out) {
+             const Activations& input, const float* row_scale, int row, float* out) {
   if constexpr (kRows > 1) {
-    if (count < kRows)
-      return dot_some<Dot, kRows - 1>(count, unit, tile, low, input, row_scale, first_row, out);
+    if (count < kRows) return dot_some<Dot, kRows - 1>(count, unit, tile, low, input, row_scale, row, out);
   }
-  dot_rows<Dot, kRows>(unit, tile, low, input, row_scale, first_row, out);
+  dot_rows<Dot, kRows>(unit, tile, low, input, row_scale, row, out);
   return kRows;
 }
 
 template <typename Dot>
-void dot_unit(const UnitTiles& unit, const Activations& input, const float* row_scale, int rows, float* out) {
+void dot_unit(const UnitTiles& unit, const Activations& input, const float* row_scale, int first_row,
+              int rows, float* out) {
+  const int end = first_row + rows;
   for (int g = 0; g < kUnit / kLanes; ++g) {
     const std::size_t tiles = static_cast<std::size_t>(g) * static_cast<std::size_t>(input.blocks);
     const std::uint8_t* tile = unit.tiles + tiles * unit.stride;
     const std::uint8_t* low = unit.low == nullptr ? nullptr : unit.low + tiles * unit.low_stride;
-    for (int row = 0; row < rows;) {
+    for (int row = first_row; row < end;) {
       const int left_in_panel = kPanel - row % kPanel;
-      const int left = rows - row < left_in_panel ? rows - row : left_in_panel;
-      row += dot_some<Dot, kRowsAtOnce>(left, unit, tile, low, input, row_scale, row, out + g * kLanes);
+      const int left = end - row < left_in_panel ? end - row : left_in_panel;
+      float* to = out + static_cast<std::size_t>(row - first_row) * kUnit + g * kLanes;
+      row += dot_some<Dot, kRowsAtOnce>(left, unit, tile, low, input, row_scale, row, to);
     }
   }
 }

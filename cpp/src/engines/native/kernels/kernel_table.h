@@ -38,9 +38,25 @@ struct UnitTiles {
   std::size_t low_stride;
 };
 
-/// out[row, 32] = row_scale[row] * (weights of the unit) x (activations of the row).
-using DotKernel = void (*)(const UnitTiles& unit, const Activations& input, const float* row_scale, int rows,
-                           float* out);
+/// Half-precision numbers [n, columns, 16]: entry (i, c, lane) stands at data + i * stride + c *
+/// column_stride + lane.
+struct HalfMatrix {
+  const std::uint16_t* data;
+  std::size_t stride;
+  std::size_t column_stride;
+  int columns;
+  int n;
+};
+
+/// Floats between the coefficients of two queries: a constant, so that one register addresses all of them; no
+/// power of two, so that they do not share cache sets.
+inline constexpr std::size_t kCoefficientStride = 528;
+inline constexpr int kMaxHeadDim = 512;  // a query is a row of coefficients
+
+/// out[i, 32] = row_scale[row] * (weights of the unit) x (activations of the row), row = first_row + i, i <
+/// rows.
+using DotKernel = void (*)(const UnitTiles& unit, const Activations& input, const float* row_scale,
+                           int first_row, int rows, float* out);
 
 struct KernelTable {
   const char* name;
@@ -71,9 +87,10 @@ struct KernelTable {
   /// 32 floats to IEEE half precision, ties to even, clamped to the finite range.
   void (*to_half)(const float* values, std::uint16_t* out);
 
-  /// out[q, 16] += sum over i < n of coefficients[q, i] * matrix[i, 16] for q < queries <= 12; matrix is f16.
-  void (*half_dot)(const std::uint16_t* matrix, std::size_t stride, int n, const float* coefficients,
-                   std::size_t coefficient_stride, int queries, float* out, std::size_t out_stride);
+  /// out[q * out_stride + 16 c + lane] += sum over i < n of coefficients[q * kCoefficientStride + i] *
+  /// matrix[i, c, lane], in the order of i.
+  void (*half_dot)(const HalfMatrix& matrix, const float* coefficients, int queries, float* out,
+                   std::size_t out_stride);
 
   /// scores[i] = exp(scores[i] - max) for i < n, 0 up to the next multiple of 16. Returns max and the sum.
   void (*softmax)(float* scores, int n, float* max, float* sum);

@@ -1,23 +1,5 @@
 // Functions over lanes that are the same on every instruction set.
 
-inline float lane_sum(Lanes x) {
-  alignas(64) float v[16];
-  store(x, v);
-  for (int width = 8; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) v[i] += v[i + width];
-  }
-  return v[0];
-}
-
-inline float lane_max(Lanes x) {
-  alignas(64) float v[16];
-  store(x, v);
-  for (int width = 8; width > 0; width /= 2) {
-    for (int i = 0; i < width; ++i) v[i] = v[i] > v[i + width] ? v[i] : v[i + width];
-  }
-  return v[0];
-}
-
 /// e^x within 2 units in the last place; clamped to [-87, 88]. NaN stays NaN.
 inline Lanes exp(Lanes x) {
   x = max(all(-87.0F), min(all(88.0F), x));

@@ -59,6 +59,20 @@ inline Lanes abs(Lanes x) {
 }
 inline Lanes swap_pairs(Lanes x) { return {_mm256_permute_ps(x.a, 0xB1), _mm256_permute_ps(x.b, 0xB1)}; }
 
+// Both reductions fold halves: lane i with i + 8, then i + 4, i + 2, i + 1.
+inline float lane_sum(Lanes x) {
+  const __m256 eight = _mm256_add_ps(x.a, x.b);
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+inline float lane_max(Lanes x) {
+  const __m256 eight = _mm256_max_ps(x.a, x.b);
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
 inline IntLanes all_int(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 inline IntLanes add(IntLanes x, IntLanes y) {
   return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
@@ -87,7 +101,7 @@ inline Nibbles load_nibbles(const std::uint8_t* p) {
           _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
 }
 inline __m256i four_bytes(const std::int8_t* p) {
-  std::int32_t x;
+  std::int32_t x = 0;
   __builtin_memcpy(&x, p, 4);
   return _mm256_set1_epi32(x);
 }

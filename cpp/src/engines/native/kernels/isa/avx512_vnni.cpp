@@ -45,6 +45,20 @@ inline Lanes min(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline Lanes abs(Lanes a) { return {_mm512_abs_ps(a.v)}; }
 inline Lanes swap_pairs(Lanes a) { return {_mm512_permute_ps(a.v, 0xB1)}; }
 
+// Both reductions fold halves: lane i with i + 8, then i + 4, i + 2, i + 1.
+inline float lane_sum(Lanes x) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x.v), _mm512_extractf32x8_ps(x.v, 1));
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+inline float lane_max(Lanes x) {
+  const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(x.v), _mm512_extractf32x8_ps(x.v, 1));
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
 inline IntLanes all_int(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
 inline IntLanes add(IntLanes a, IntLanes b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline Lanes to_float(IntLanes a) { return {_mm512_cvtepi32_ps(a.v)}; }
@@ -59,7 +73,7 @@ inline void store_bytes(IntLanes a, std::int8_t* p) {
 
 inline Nibbles load_nibbles(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
 inline std::int32_t four_bytes(const std::int8_t* p) {
-  std::int32_t x;
+  std::int32_t x = 0;
   __builtin_memcpy(&x, p, 4);
   return x;
 }

@@ -107,6 +107,20 @@ inline Lanes swap_pairs(const Lanes& a) {
   return each([&](int i) { return a.v[i ^ 1]; });
 }
 
+// Both reductions fold halves: lane i with i + 8, then i + 4, i + 2, i + 1.
+inline float lane_sum(Lanes x) {
+  for (int width = 8; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) x.v[i] += x.v[i + width];
+  }
+  return x.v[0];
+}
+inline float lane_max(Lanes x) {
+  for (int width = 8; width > 0; width /= 2) {
+    for (int i = 0; i < width; ++i) x.v[i] = x.v[i] > x.v[i + width] ? x.v[i] : x.v[i + width];
+  }
+  return x.v[0];
+}
+
 inline IntLanes all_int(std::int32_t x) {
   return each_int([=](int) { return x; });
 }

@@ -1,0 +1,246 @@
+#include "engines/native/trunk_step.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "base/trigonometry.h"
+#include "engines/native/lm_head.h"
+
+namespace mtp_rt::native {
+
+void TrunkStep::run() {
+  const std::vector<Layer>& layers = t_.weights_.layers();
+  embed(layers.front().attention_gain);
+  end(Phase::embed);
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const Layer& layer = layers[l];
+    read_row_scale();
+    project_qkv(layer, static_cast<int>(l));
+    end(Phase::qkv);
+    attend_items(static_cast<int>(l));
+    t_.pool_.barrier();
+    fold(layer.out);
+    end(Phase::attention);
+    project_residual(layer.out, w_.attended.view(), layer.mlp_gain, layer.gate_up, w_.normed.view());
+    end(Phase::out);
+    read_row_scale();
+    project_gate_up(layer);
+    t_.pool_.barrier();
+    if (l + 1 < layers.size()) {
+      project_residual(layer.down, w_.hidden.view(), layers[l + 1].attention_gain, layers[l + 1].qkv,
+                       w_.normed.view());
+    } else {
+      project_last(layer.down);
+    }
+    end(Phase::mlp);
+    tap(static_cast<std::int32_t>(l));
+  }
+  read_row_scale();
+  store_states();
+  score_vocabulary();
+  end(Phase::head);
+}
+
+void TrunkStep::end(Phase phase) {
+  t_.pool_.barrier();
+  if (thread_ != 0) return;
+  const auto now = std::chrono::steady_clock::now();
+  t_.seconds_[static_cast<std::size_t>(phase)] += std::chrono::duration<double>(now - last_).count();
+  last_ = now;
+}
+
+void TrunkStep::emit(const float* values, int rows, int block, const Product& next,
+                     const Activations& to) const {
+  if (next.takes_quantized) k_.quantize(values, rows, block, to);
+  if (!next.takes_values) return;
+  for (int r = 0; r < rows; ++r, values += kUnit) {
+    const auto at = static_cast<std::size_t>((r / kPanel * to.blocks + block) * kPanel + r % kPanel);
+    std::copy_n(values, kBlock, to.values + at * kBlock);
+  }
+}
+
+void TrunkStep::add_to_residual(float* values, int block, std::span<const float> gain) const {
+  const auto column = static_cast<std::size_t>(block) * kUnit;
+  k_.add_residual(values, rows_, gain.data() + column, residual() + column, width_, w_.squares.data() + block,
+                  blocks());
+}
+
+void TrunkStep::embed(std::span<const float> gain) {
+  const Range mine = share(static_cast<std::int64_t>(blocks()), thread_, t_.pool_.threads());
+  float* values = s_.unit(0, rows_);
+  for (auto block = static_cast<int>(mine.begin); block < mine.end; ++block) {
+    for (int r = 0; r < rows_; ++r) {
+      const auto row = static_cast<std::size_t>(r);
+      t_.weights_.embed(batch_.rows[row].token, block, values + row * kUnit);
+      std::fill_n(residual() + row * width_ + static_cast<std::size_t>(block) * kUnit, kUnit, 0.0F);
+    }
+    add_to_residual(values, block, gain);
+    emit(values, rows_, block, t_.weights_.layers().front().qkv, w_.normed.view());
+  }
+  if (thread_ == 0) fill_rotations();
+}
+
+void TrunkStep::fill_rotations() const {
+  const auto dim = static_cast<std::size_t>(t_.shape_.head_dim);
+  for (std::size_t r = 0; r < batch_.rows.size(); ++r) {
+    float* cosines = w_.cosines.data() + r * dim;
+    float* sines = w_.sines.data() + r * dim;
+    for (std::size_t i = 0; i < dim / 2; ++i) {
+      const SineCosine turn = sine_cosine(static_cast<double>(batch_.rows[r].position) * t_.frequencies_[i]);
+      cosines[2 * i] = cosines[2 * i + 1] = static_cast<float>(turn.cosine);
+      sines[2 * i] = static_cast<float>(-turn.sine);
+      sines[2 * i + 1] = static_cast<float>(turn.sine);
+    }
+  }
+}
+
+void TrunkStep::read_row_scale() {
+  for (std::size_t r = 0; r < batch_.rows.size(); ++r) {
+    float total = 0.0F;
+    for (std::size_t b = 0; b < blocks(); ++b) total += w_.squares[r * blocks() + b];
+    s_.row_scale[r] = 1.0F / std::sqrt(total / static_cast<float>(width_) + t_.config_.rms_norm_eps);
+  }
+}
+
+void TrunkStep::project_qkv(const Layer& layer, int l) {
+  const AttentionShape& shape = t_.shape_;
+  float* values = s_.unit(0, rows_);
+  for (const Unit& unit : layer.qkv.units[static_cast<std::size_t>(thread_)]) {
+    unit.dot(unit.tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, values);
+    const int column = unit.index * kUnit;
+    const int first = column % shape.head_dim;
+    const int head = column / shape.head_dim;
+    if (head < shape.heads) {
+      rotate(values, first, 1.0F / std::sqrt(static_cast<float>(shape.head_dim)));
+      store_queries(values, column);
+    } else if (head < shape.heads + shape.kv_heads) {
+      rotate(values, first, 1.0F);
+      store_keys(values, l, head - shape.heads, first);
+    } else {
+      store_values(values, l, head - shape.heads - shape.kv_heads, first);
+    }
+  }
+}
+
+void TrunkStep::rotate(float* values, int first, float scale) const {
+  k_.rotate(values, rows_, w_.cosines.data() + first, w_.sines.data() + first,
+            static_cast<std::size_t>(t_.shape_.head_dim), scale);
+}
+
+void TrunkStep::store_queries(const float* values, int column) const {
+  const auto stride =
+      static_cast<std::size_t>(t_.shape_.heads) * static_cast<std::size_t>(t_.shape_.head_dim);
+  float* to = w_.queries.as<float>().data() + column;
+  for (int r = 0; r < rows_; ++r, values += kUnit, to += stride) std::copy_n(values, kUnit, to);
+}
+
+void TrunkStep::store_keys(const float* values, int layer, int head, int first) const {
+  std::array<std::uint16_t, kUnit> half;
+  for (const BatchRow& row : batch_.rows) {
+    k_.to_half(values, half.data());
+    cache_.put_key(cache_.keys(slot_of(row), layer, head), row.index, first, half.data());
+    values += kUnit;
+  }
+}
+
+void TrunkStep::store_values(const float* values, int layer, int head, int first) const {
+  for (const BatchRow& row : batch_.rows) {
+    std::uint16_t* to = cache_.values(slot_of(row), layer, head);
+    k_.to_half(values, to + row.index * std::ptrdiff_t{t_.shape_.head_dim} + first);
+    values += kUnit;
+  }
+}
+
+void TrunkStep::attend_items(int layer) const {
+  const Range mine = share(static_cast<std::int64_t>(batch_.items.size()), thread_, t_.pool_.threads());
+  for (std::int64_t i = mine.begin; i < mine.end; ++i) {
+    attend(k_, t_.shape_, batch_, batch_.items[static_cast<std::size_t>(i)], layer, cache_, w_, s_);
+  }
+}
+
+void TrunkStep::fold(const Product& next) const {
+  const AttentionShape& shape = t_.shape_;
+  const Range mine = share(std::int64_t{shape.heads} * shape.head_dim / kUnit, thread_, t_.pool_.threads());
+  float* values = s_.unit(0, rows_);
+  for (auto block = static_cast<int>(mine.begin); block < mine.end; ++block) {
+    const int head = block * kUnit / shape.head_dim;
+    for (int r = 0; r < rows_; ++r) {
+      const int count = batch_.rows[static_cast<std::size_t>(r)].position / kContextBlock + 1;
+      k_.fold(partials_of(w_, shape, batch_, r, head), count, shape.partial_stride(),
+              block * kUnit % shape.head_dim, values + static_cast<std::size_t>(r) * kUnit);
+    }
+    emit(values, rows_, block, next, w_.attended.view());
+  }
+}
+
+void TrunkStep::project_residual(const Product& product, const Activations& input,
+                                 std::span<const float> gain, const Product& next, const Activations& to) {
+  float* values = s_.unit(0, rows_);
+  for (const Unit& unit : product.units[static_cast<std::size_t>(thread_)]) {
+    unit.dot(unit.tiles, input, w_.ones.data(), 0, rows_, values);
+    add_to_residual(values, unit.index, gain);
+    emit(values, rows_, unit.index, next, to);
+  }
+}
+
+void TrunkStep::project_gate_up(const Layer& layer) {
+  float* gate = s_.unit(0, rows_);
+  float* up = s_.unit(1, rows_);
+  const std::vector<Unit>& units = layer.gate_up.units[static_cast<std::size_t>(thread_)];
+  for (std::size_t i = 0; i < units.size(); i += 2) {
+    units[i].dot(units[i].tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, gate);
+    units[i + 1].dot(units[i + 1].tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, up);
+    k_.swiglu(gate, up, rows_);
+    emit(gate, rows_, units[i].index / 2, layer.down, w_.hidden.view());
+  }
+}
+
+void TrunkStep::project_last(const Product& product) {
+  float* values = s_.unit(0, rows_);
+  const auto wanted = static_cast<int>(batch_.logit_rows.size());
+  for (const Unit& unit : product.units[static_cast<std::size_t>(thread_)]) {
+    unit.dot(unit.tiles, w_.hidden.view(), w_.ones.data(), 0, rows_, values);
+    add_to_residual(values, unit.index, t_.weights_.final_gain());
+    for (int i = 0; i < wanted; ++i) {
+      const auto from = static_cast<std::size_t>(batch_.logit_rows[static_cast<std::size_t>(i)]);
+      std::copy_n(values + from * kUnit, kUnit, values + static_cast<std::size_t>(i) * kUnit);
+    }
+    emit(values, wanted, unit.index, t_.weights_.head(), w_.head_input.view());
+  }
+}
+
+void TrunkStep::tap(std::int32_t layer) const {
+  const auto taps = outputs_.taps.size();
+  const auto* at = std::find(outputs_.taps.data(), outputs_.taps.data() + taps, layer);
+  const auto index = static_cast<std::size_t>(at - outputs_.taps.data());
+  if (index == taps) return;
+  for (auto i = static_cast<std::size_t>(thread_); i < batch_.state_rows.size();
+       i += static_cast<std::size_t>(t_.pool_.threads())) {
+    const auto row = static_cast<std::size_t>(batch_.state_rows[i]);
+    std::copy_n(residual() + row * width_, width_, outputs_.tapped.data() + (i * taps + index) * width_);
+  }
+}
+
+void TrunkStep::store_states() const {
+  for (auto i = static_cast<std::size_t>(thread_); i < batch_.state_rows.size();
+       i += static_cast<std::size_t>(t_.pool_.threads())) {
+    const auto row = static_cast<std::size_t>(batch_.state_rows[i]);
+    const std::span<const float> gain = t_.weights_.final_gain();
+    for (std::size_t d = 0; d < width_; ++d) {
+      outputs_.states[i * width_ + d] = residual()[row * width_ + d] * gain[d] * s_.row_scale[row];
+    }
+  }
+}
+
+void TrunkStep::score_vocabulary() {
+  if (batch_.logit_rows.empty()) return;
+  for (std::size_t i = 0; i < batch_.logit_rows.size(); ++i) {
+    s_.head_scale[i] = s_.row_scale[static_cast<std::size_t>(batch_.logit_rows[i])];
+  }
+  const LmHead head{k_, t_.weights_.head(), t_.config_.vocab_size, static_cast<int>(batch_.logit_rows.size()),
+                    t_.two_stage_margin_};
+  head.run(w_, thread_, t_.pool_, outputs_.logits);
+}
+
+}  // namespace mtp_rt::native
