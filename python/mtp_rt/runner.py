@@ -35,18 +35,19 @@ class Scheduler(Protocol):
 class Runner:
     """Submits requests and hands each reader its own events.
 
-    There is no thread behind it: whoever waits for an event takes the step that may bring it, and keeps what
-    the step brought for others. Any number of threads and half-read streams may share a runner.
+    There is no thread behind it: a reader without an event takes the step that may bring one, unless another
+    reader is at it, and keeps what the step brings for others. Threads and half-read streams may share it.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._stepping = False
         self._events: dict[int, deque[_core.Event]] = {}
 
     def submit(self, request: _core.Request) -> int:
         """Queue a request and return its id."""
-        with self._lock:
+        with self._changed:
             number = self._scheduler.submit(request)
             self._events[number] = deque()
             return number
@@ -57,50 +58,65 @@ class Runner:
         Raises:
             EngineError: one of them is unknown: it was cancelled, here or by an interruption elsewhere.
         """
-        with self._lock:
-            while True:
-                for number in requests:
-                    if number not in self._events:
-                        raise EngineError(
-                            f"request {number} was cancelled by an interruption: submit it again"
-                        )
-                    if self._events[number]:
-                        return self._pop(number)
-                self._step()
+        while True:
+            mine = False
+            try:
+                with self._changed:
+                    event = self._ready(requests)
+                    if event is not None:
+                        return event
+                    if self._stepping:
+                        self._changed.wait()
+                        continue
+                    mine = self._stepping = True
+                events = self._scheduler.run_once()
+                with self._changed:
+                    self._sort(events)
+                    self._stepping = False
+                    self._changed.notify_all()
+            except BaseException:
+                if mine:
+                    self._abort()
+                raise
 
     def cancel(self, request: int) -> None:
         """Stop a request and forget its events. Unknown ids are ignored."""
-        with self._lock:
+        with self._changed:
             if self._events.pop(request, None) is not None:
                 self._scheduler.cancel(request)
 
     def finish(self, request: int) -> _core.Event:
         """Stop a request and return its last event, which carries its statistics."""
-        with self._lock:
-            self._scheduler.cancel(request)
+        self._scheduler.cancel(request)
         while (event := self.next_event([request])).finish_reason is None:
             pass
         return event
 
-    def _pop(self, request: int) -> _core.Event:
-        event = self._events[request].popleft()
-        if event.finish_reason is not None:
-            del self._events[request]
-        return event
+    def _ready(self, requests: Collection[int]) -> _core.Event | None:
+        for number in requests:
+            if number not in self._events:
+                raise EngineError(f"request {number} was cancelled by an interruption: submit it again")
+            if self._events[number]:
+                event = self._events[number].popleft()
+                if event.finish_reason is not None:
+                    del self._events[number]
+                return event
+        return None
 
-    def _step(self) -> None:
-        """Take one step. An interruption may lose events: nobody may go on with a gap in its text."""
-        try:
-            events = self._scheduler.run_once()
-            if not events and not self._scheduler.running and not self._scheduler.waiting:
-                raise EngineError("the scheduler has nothing to do, but a request is not finished")
-            for event in events:
-                if event.request in self._events:
-                    self._events[event.request].append(event)
-                else:
-                    self._scheduler.cancel(event.request)  # submitted, but interrupted before its id was kept
-        except BaseException:
+    def _sort(self, events: list[_core.Event]) -> None:
+        if not events and not self._scheduler.running and not self._scheduler.waiting:
+            raise EngineError("the scheduler has nothing to do, but a request is not finished")
+        for event in events:
+            if event.request in self._events:
+                self._events[event.request].append(event)
+            else:
+                self._scheduler.cancel(event.request)  # submitted, but interrupted before its id was kept
+
+    def _abort(self) -> None:
+        """Cancel everything: an interrupted step may have lost events, and no text may have a gap."""
+        with self._changed:
             for number in self._events:
                 self._scheduler.cancel(number)
             self._events.clear()
-            raise
+            self._stepping = False
+            self._changed.notify_all()

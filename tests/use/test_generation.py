@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted import Event, ScriptedScheduler
 
@@ -142,6 +143,7 @@ def test_a_failed_request_raises_its_error() -> None:
         whole([[8], [9]], "error")
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=5),
     st.lists(st.lists(st.integers(1, 4), min_size=1, max_size=3), min_size=1, max_size=5),
@@ -177,6 +179,35 @@ def test_threads_share_a_runner() -> None:
     for thread in threads:
         thread.join()
     assert answers == {index: TEXT[index] * 50 for index in range(1, 9)}
+
+
+def test_a_short_request_need_not_wait_for_a_long_one() -> None:
+    class Slow(ScriptedScheduler):
+        def run_once(self) -> list[Any]:
+            time.sleep(0.001)
+            return super().run_once()
+
+    runner = Runner(Slow())
+    long_number, long_generation = start(runner, [[1]] * 400)
+    short = start(runner, [[2]] * 4)
+    progress: list[int] = []
+    seen_by_short: list[int] = []
+
+    def read_long() -> None:
+        while long_generation.take(runner.next_event([long_number])).completion is None:
+            progress.append(1)
+
+    def read_short() -> None:
+        read(runner, *short)
+        seen_by_short.append(len(progress))
+
+    threads = [threading.Thread(target=read_long), threading.Thread(target=read_short)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(progress) == 399
+    assert seen_by_short[0] < 200
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, EngineError])

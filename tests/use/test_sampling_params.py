@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtp_rt.errors import ArgumentError
@@ -31,6 +31,7 @@ INTEGERS = [
 
 
 @pytest.mark.parametrize(("name", "low", "high", "closed"), REALS)
+@settings(deadline=None)
 @given(value=st.floats(-300, 300) | st.sampled_from([math.nan, math.inf, -math.inf]))
 def test_real_fields_accept_exactly_their_range(
     name: str, low: float, high: float, closed: bool, value: float

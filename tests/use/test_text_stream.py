@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mtp_rt.text_stream import Shown, TextStream
@@ -41,6 +41,7 @@ def cases(draw: st.DrawFn) -> tuple[list[str], list[str], int, bool, list[range]
     return text, draw(stops), draw(st.integers(0, 4)), draw(st.booleans()), commits(draw, len(text))
 
 
+@settings(deadline=None)
 @given(cases())
 @example((["ab", "cd"], ["bcx"], 0, False, [range(2)]))
 @example((["abcd"], ["abcd", "bc"], 0, False, [range(1)]))
@@ -64,6 +65,7 @@ def test_any_cut_into_commits_shows_the_same_text(
     assert (seen, tokens, stop) == (want_text, want_tokens, want_stop)
 
 
+@settings(deadline=None)
 @given(pieces, stops)
 def test_only_what_may_become_a_stop_string_is_held_back(text: list[str], stops: list[str]) -> None:
     stream = TextStream(lambda token: text[token], stops)
