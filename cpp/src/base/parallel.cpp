@@ -8,7 +8,7 @@
 namespace mtp_rt {
 namespace {
 
-constexpr int kSpins = 4000;  // about 10 us: longer than any wait between phases
+constexpr int kSpins = 30000;  // about 10 us: longer than most waits between phases
 constexpr int kYieldsBeforeSleep = 2000;
 
 // Treats subnormal inputs and results as zero for a scope.
