@@ -1,6 +1,6 @@
 """Plants one fault at a time and demands that a test notices.
 
-    python tests/planted_faults/run.py [--only NAME ...] [--json FILE]
+    python tests/planted_faults/run.py [--quick] [--only NAME ...] [--json FILE]
 
 Each `*.json` beside this file holds a list of faults: `name`, `file` (relative to the repository), `old`
 (text that occurs once in it), `new`, and `tests` (pytest arguments that must fail once `old` reads
@@ -87,8 +87,8 @@ class Workshop:
             raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def read_faults(only: list[str]) -> list[Fault]:
-    """Return the faults to plant, all of them where `only` is empty.
+def read_faults(only: list[str], quick: bool) -> list[Fault]:
+    """Return the faults to plant: those named in `only`, all where it is empty; if `quick` one of each file.
 
     Raises:
         ValueError: a name is used twice or unknown, or a fault's `old` text does not occur exactly once.
@@ -133,9 +133,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="the first fault of each list only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
     arguments = parser.parse_args()
-    faults = read_faults(arguments.only)
+    faults = read_faults(arguments.only, arguments.quick)
     results = []
     with tempfile.TemporaryDirectory() as folder:
         workshop = Workshop(Path(folder))
