@@ -121,6 +121,33 @@ def test_foreign_files_cannot_be_imported(command: Command, tmp_path: Path, cont
     assert not target.exists()
 
 
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        (
+            OSError(28, "No space left on device", "out/model.safetensors"),
+            "error: out/model.safetensors: No space",
+        ),
+        (OSError("odd"), "error: odd"),
+        (MemoryError(), "error: out of memory"),
+    ],
+    ids=str,
+)
+def test_what_the_machine_lacks_is_an_error(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, says: str
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("mtp_rt.convert.gguf_import.import_gguf", fail)
+    (tmp_path / "model.gguf").touch()
+    refused(command("import", str(tmp_path / "model.gguf"), str(tmp_path / "out")), 1, says)
+
+
+def test_a_folder_without_a_model_cannot_be_imported(command: Command, tmp_path: Path) -> None:
+    refused(command("import", str(tmp_path), str(tmp_path / "out")), 1, "config.json")
+
+
 def test_the_first_use_without_a_network(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")

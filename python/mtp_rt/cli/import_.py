@@ -1,4 +1,4 @@
-"""`mtp-rt import`: a GGUF file becomes a model directory."""
+"""`mtp-rt import`: a GGUF file or a Hugging Face folder becomes a model directory."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ Kind = Literal["f32", "bf16", "q8", "q4"]
 @app.command(
     epilog=options.examples(
         "mtp-rt import SmolLM2-135M-Instruct.Q4_1.gguf my-model",
-        "mtp-rt import model.f16.gguf my-model --quantize q4 --lm-head q8",
+        "mtp-rt import ./hugging-face-folder my-model --quantize q4 --lm-head q8",
         "mtp-rt generate --model ./my-model hello",
     )
 )
 def import_model(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A GGUF file of a Llama-architecture model.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="A GGUF file or a Hugging Face folder (Llama).")
+    ],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write.")],
     *,
     quantize: Annotated[
@@ -47,13 +49,15 @@ def import_model(
 ) -> None:
     """Convert a model. OUT appears complete or not at all; the source is only read."""
     from mtp_rt.convert.gguf_import import import_gguf
+    from mtp_rt.convert.hf_import import import_hf
     from mtp_rt.errors import ModelNotFoundError
     from mtp_rt.model_dir import describe
 
-    if not source.is_file():
-        raise ModelNotFoundError(f"{source}: there is no such file")
+    if not source.exists():
+        raise ModelNotFoundError(f"{source}: there is no such file or folder")
+    convert = import_hf if source.is_dir() else import_gguf
     with show_progress() as progress:
-        import_gguf(
+        convert(
             source,
             target,
             quantize=quantize,
