@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
@@ -65,6 +66,18 @@ def machine_facts(isa: str, threads: int, probe: BandwidthProbe) -> dict[str, An
         "read_bandwidth_gb_s": rounded(median(probe.samples), 2),
         "read_bandwidth_range_gb_s": [rounded(min(probe.samples), 2), rounded(max(probe.samples), 2)],
     }
+
+
+def peak_bytes() -> int:
+    """Return the largest resident size of this process so far.
+
+    The kernel's own mark, for getrusage() starts at the size of the parent.
+    """
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        if key == "VmHWM":
+            return int(value.split()[0]) * 1024
+    return 0
 
 
 def today() -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from mtp_rt import _core
+from pathlib import Path
+
+from mtp_rt import _core, hub
 from mtp_rt.bench import session
 from mtp_rt.bench.peers.protocol import Run, Setup
+from mtp_rt.costs import verify_costs
 from mtp_rt.request import Drafts, draft_options
 
 
@@ -26,14 +29,15 @@ def load(setup: Setup) -> tuple[OurSystem, dict[str, object]]:
         "threads": engine.info.threads,
         "drafts": setup.drafts,
     }
-    return OurSystem(engine, setup.drafts), settings
+    costs = verify_costs(engine, Path(setup.path), hub.cache_root())
+    return OurSystem(_core.Scheduler(engine, verify_ms=costs), setup.drafts), settings
 
 
 class OurSystem:
-    """One engine and one scheduler."""
+    """One scheduler with its engine."""
 
-    def __init__(self, engine: _core.Engine, drafts: Drafts) -> None:
-        self._scheduler = _core.Scheduler(engine)
+    def __init__(self, scheduler: _core.Scheduler, drafts: Drafts) -> None:
+        self._scheduler = scheduler
         self._drafts = draft_options(drafts, "auto")
 
     def run(self, prompt: list[int], max_tokens: int) -> Run:

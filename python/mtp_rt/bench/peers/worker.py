@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import resource
 import sys
 import time
 from typing import Any
 
+from mtp_rt.bench import measure
 from mtp_rt.bench.peers import adapter
 from mtp_rt.bench.peers.protocol import Ready, Setup, Work, to_json
 
@@ -39,8 +39,7 @@ def main() -> int:
     for line in sys.stdin:
         work = Work(**json.loads(line))
         run = system.run(work.prompt, work.max_tokens)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        reply(to_json(dataclasses.replace(run, peak_bytes=peak)))
+        reply(to_json(dataclasses.replace(run, peak_bytes=measure.peak_bytes())))
     return 0
 
 

@@ -1,0 +1,158 @@
+"""The sections of docs/benchmarks.md: one function per benchmark, from its result to Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+Entry = dict[str, Any]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def peers(result: Entry) -> str:
+    ours = result["ours"]
+    rows = [
+        ["**mtp-rt, plain**", *speeds(ours["plain"]), "", "", ""],
+        [
+            f"**mtp-rt, drafts** ({ours['mtp']['tokens_per_step']:.2f} tokens a step)",
+            *speeds(ours["mtp"]),
+            "",
+            "",
+            "",
+        ],
+    ]
+    for name, peer in result["peers"].items():
+        low, high = peer["ratio_plain_range"]
+        rows.append(
+            [
+                f"{name} {peer['version']}",
+                *speeds(peer),
+                f"{peer['ratio_plain']:.2f} ({low:.2f} .. {high:.2f})",
+                f"{peer['ratio_mtp']:.2f}",
+                f"{peer['ratio_prefill']:.2f}",
+            ]
+        )
+    header = [
+        "system",
+        "tokens/s",
+        "prefill tokens/s",
+        "load s",
+        "peak MB",
+        "ours plain is x",
+        "ours drafted is x",
+        "prefill is x",
+    ]
+    settings = [
+        f"- {name}: " + ", ".join(f"{key} {value}" for key, value in peer["settings"].items())
+        for name, peer in result["peers"].items()
+    ]
+    return (
+        table(header, rows)
+        + f"\n{result['prompts']} prompts, {result['tokens']} tokens each, {result['repeat']} rounds; "
+        + f"prefill of {result['prefill_tokens']} tokens. Settings:\n"
+        + "\n".join(settings)
+        + "\n"
+    )
+
+
+def speeds(system: Entry) -> list[str]:
+    return [
+        f"{system['tokens_per_second']:.0f}",
+        f"{system['prefill_tokens_per_second']:.0f}",
+        f"{system['load_seconds']:.2f}",
+        f"{system['peak_memory_mb']:.0f}",
+    ]
+
+
+def steps(result: Entry) -> str:
+    widths = list(next(iter(result["verify_ms"].values())))
+    rows = []
+    for context, times in result["verify_ms"].items():
+        ratios = result["verify_ratio"][context]
+        rows.append([context, *(f"{times[width]:.2f} ({ratios[width]:.2f}x)" for width in widths)])
+    split = ", ".join(f"{phase} {ms:.3f}" for phase, ms in result["split_ms"].items())
+    return (
+        "Milliseconds of a verify call (and cost in plain steps):\n\n"
+        + table(["context", *(f"{width} rows" for width in widths)], rows)
+        + f"\nA plain step reads {result['weight_bytes'] / 1e6:.1f} MB of weights at "
+        + f"**{result['bandwidth_fraction']:.0%}** of the read bandwidth. Its phases in ms: {split}.\n"
+    )
+
+
+def decode(result: Entry) -> str:
+    rows = [
+        [
+            one["batch"],
+            f"{one['plain']['tokens_per_second']:.0f}",
+            f"{one['mtp']['tokens_per_second']:.0f}",
+            f"{one['speedup']:.2f}",
+            f"{one['mtp']['tokens_per_step']:.2f}",
+            f"{one['loop_efficiency']:.2f}",
+            f"{one['differing_tokens']} of {one['tokens']}",
+        ]
+        for one in result.get("batches", [result])
+    ]
+    header = [
+        "batch",
+        "plain tokens/s",
+        "drafted tokens/s",
+        "speed-up",
+        "tokens a step",
+        "loop efficiency",
+        "differing tokens",
+    ]
+    by_source = [
+        [source, f"{one['tokens_per_step']:.2f}", f"{one['speedup']:.2f}"]
+        for source, one in result["per_source"].items()
+    ]
+    return (
+        table(header, rows)
+        + f"\nBy source at batch {result['batch']}:\n\n"
+        + table(["source", "tokens a step", "speed-up"], by_source)
+    )
+
+
+def two_stage_head(result: Entry) -> str:
+    return (
+        f"Best token the same in {result['same_best_token']} of {result['steps']} steps; KL divergence "
+        f"{result['kl_mean']:.4f} nats on average, {result['kl_p99']:.4f} at the 99th percentile. A plain "
+        "step takes "
+        f"{result['step_ms']['two_stage']:.2f} ms instead of {result['step_ms']['full']:.2f} "
+        f"({result['speedup']:.2f}x).\n"
+    )
+
+
+def startup(result: Entry) -> str:
+    rows = [
+        ["`import mtp_rt`", f"{result['import_seconds']:.3f} s"],
+        ["load, warm", f"{result['load_seconds']:.3f} s"],
+        [
+            f"load and first token after {result['prompt_tokens']} tokens",
+            f"{result['load_and_first_token_seconds']:.3f} s",
+        ],
+        ["peak memory of the process", f"{result['peak_bytes'] / 1e6:.0f} MB"],
+        ["model file", f"{result['model_file_bytes'] / 1e6:.0f} MB"],
+        ["KV cache", f"{result['kv_bytes'] / 1e6:.0f} MB"],
+        ["(peak - KV) / model file", f"{result['peak_over_file_and_kv']:.2f}"],
+    ]
+    return table(["what", "figure"], rows)
+
+
+def wheel(result: Entry) -> str:
+    packed, installed = result["wheel_bytes"] / 1e6, result["installed_bytes"] / 1e6
+    return f"{result['wheel']}: {packed:.2f} MB, installed {installed:.2f} MB.\n"
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
+    "peers": ("Against other runtimes", peers),
+    "decode": ("Drafts against plain decoding", decode),
+    "steps": ("Step time by width", steps),
+    "two_stage_head": ("Two-stage output layer", two_stage_head),
+    "startup": ("Start and memory", startup),
+    "wheel": ("Wheel", wheel),
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Measures everything that docs/benchmarks.md shows and writes that page anew.
+#
+#   pip install ".[peers]" && benchmarks/run_all.sh
+#
+# Wants a quiet machine: another process on the same cores stalls every system that spreads a step over threads.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+record() { python benchmarks/record.py "$@"; }
+
+record peers -- mtp-rt bench peers --repeat 7 --json
+record steps -- mtp-rt bench steps --repeat 9 --json
+record decode -- mtp-rt bench decode --ignore-eos --batch 1,4,16 --json
+record two_stage_head -- python benchmarks/two_stage_head.py
+record startup -- python benchmarks/startup.py
+record wheel -- python benchmarks/wheel.py
+python benchmarks/report.py

@@ -1,0 +1,39 @@
+"""Size of the release wheel, built from this checkout.
+
+    python benchmarks/wheel.py
+
+Builds with the settings of CONTRIBUTING.md ("Releases") into a temporary folder. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, str(ROOT)]
+        subprocess.run(command, env={**os.environ, "MTP_RT_TESTING": "OFF"}, stdout=sys.stderr, check=True)
+        (wheel,) = Path(folder).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            members = sorted(archive.infolist(), key=lambda member: -member.file_size)
+        result = {
+            "wheel": wheel.name,
+            "wheel_bytes": wheel.stat().st_size,
+            "installed_bytes": sum(member.file_size for member in members),
+            "largest": {member.filename: member.file_size for member in members[:5]},
+        }
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
