@@ -92,12 +92,22 @@ def test_a_full_disk_keeps_the_old_state(
 def test_a_downloader_that_fails_is_quoted_in_one_line(
     tmp_path: Path,
 ) -> None:
-    says = "import sys; sys.exit('WARNING: retrying\\nERROR: [Errno 28] No space left on device\\nhint')"
-    with pytest.raises(DownloadError) as caught:
-        fetch._run([sys.executable, "-c", says], tmp_path, "downloading", 1, None)
-    assert str(caught.value) == "[Errno 28] No space left on device"
-    with pytest.raises(DownloadError, match="status 3"):
-        fetch._run([sys.executable, "-c", "import sys; sys.exit(3)"], tmp_path, "downloading", 1, None)
+    def run(output: str | int) -> None:
+        script = f"import sys; sys.exit({output!r})"
+        fetch._run([sys.executable, "-c", script], tmp_path, "downloading", 1, None)
+
+    for output, words in [
+        ("hint\nERROR: first\nERROR: No match\nhint", "No match"),
+        ("WARNING: connection broken by x\nERROR: No match", "no connection to the package index; No match"),
+        ("Traceback\n  File\nlib.errors.LocalError: gone", "lib.errors.LocalError: gone"),
+        ("just this", "just this"),
+        (3, "the downloader ended with status 3"),
+    ]:
+        with pytest.raises(DownloadError) as caught:
+            run(output)
+        assert str(caught.value) == words
+    with pytest.raises(OSError, match="No space left on device"):
+        run("ERROR: [Errno 28] No space left on device\nhint")
 
 
 def test_what_a_killed_pull_left_is_removed(quick_pip: list[list[str]]) -> None:

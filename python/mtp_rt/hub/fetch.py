@@ -6,6 +6,7 @@ size of the file it writes, and it ends with us.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -131,7 +132,7 @@ def _run(command: list[str], folder: Path, what: str, nbytes: int, progress: Pro
                 process.wait()
         log.seek(0)
         if status != 0:
-            raise DownloadError(_last_error(log.read().decode("utf-8", "replace"), status))
+            raise _failure(log.read().decode("utf-8", "replace"), status)
     if progress is not None:
         progress(what, nbytes, nbytes)
 
@@ -157,12 +158,16 @@ def _largest_file(folder: Path) -> int:
     return largest
 
 
-def _last_error(log: str, status: int) -> str:
-    """Return the line of a downloader's output that says what went wrong."""
+def _failure(log: str, status: int) -> Exception:
+    """Return the error that a downloader's output tells of: a full disk is ours, the rest is the source's."""
+    if f"[Errno {errno.ENOSPC}]" in log:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     marked = [line.removeprefix("ERROR:").strip() for line in lines if "rror:" in line or "ERROR" in line]
     text = (marked or lines or [f"the downloader ended with status {status}"])[-1]
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    if "connection broken by" in log:  # pip goes on to say only that it found nothing
+        text = f"no connection to the package index; {text}"
+    return DownloadError(text if len(text) <= 300 else f"{text[:297]}...")
 
 
 @dataclass(frozen=True)
