@@ -17,6 +17,7 @@ from report_sections import SECTIONS, Entry
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
+KEYS = ROOT / "benchmarks" / "report_keys.md"
 PLOT = ROOT / "docs" / "verify_by_width.svg"
 
 INTRODUCTION = """\
@@ -60,6 +61,7 @@ def page(entries: Sequence[Entry]) -> str:
             parts += [provenance(entry) + "\n\n" + section(entry["result"]) for entry in shown]
         if shown and name == "steps":
             parts.append(f"![Time of a verify call by its rows]({PLOT.name})\n")
+    parts.append(KEYS.read_text(encoding="utf-8"))
     return "\n".join(parts)
 
 
