@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Messages = Sequence[Mapping[str, Any]]
 
 MAX_SLOTS = 256
-MAX_THREADS = 1024
+MAX_THREADS = 256
 MAX_CONTEXT = 2**20
 
 

@@ -106,6 +106,10 @@ def test_missing_model_files_are_named(command: Command, tiny_model: Path, tmp_p
     refused(command("generate", "--model", str(model), "hello"), 1, file)
 
 
+def test_a_context_beyond_the_model(command: Command, tiny_model: Path) -> None:
+    refused(command("generate", "--model", str(tiny_model), "--context", "99999", "hello"), 1, "99999")
+
+
 def test_a_file_is_no_model_directory(command: Command, tiny_model: Path) -> None:
     done = command("generate", "--model", str(tiny_model / "model.safetensors"), "hello")
     refused(done, 1, "mtp-rt import")

@@ -60,7 +60,7 @@ Isa = Annotated[
     option("--isa", metavar="NAME", help="Instruction set: generic, avx2 or avx512_vnni. Default: the best."),
 ]
 Threads = Annotated[
-    int | None, option("--threads", "-t", min=1, max=1024, help="Threads. Default: one per available core.")
+    int | None, option("--threads", "-t", min=1, max=256, help="Threads. Default: one per available core.")
 ]
 Context = Annotated[
     int | None,
