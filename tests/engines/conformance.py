@@ -1,7 +1,7 @@
 """What every engine is held to, whatever its name: the cases, and the verdict on the texts it gives.
 
-A new engine adds its name to ENGINES. Where it promises row invariance no token may differ; where it does not,
-the share of tokens that differ and how near a tie they were is reported with the test.
+A new engine adds its name to ENGINES. Where it promises row invariance no token may differ; where it does
+not, the share of tokens that differ and how near a tie they were is reported with the test.
 """
 
 from __future__ import annotations

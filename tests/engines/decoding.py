@@ -55,6 +55,7 @@ class Case:
     ) -> Request:
         """Return the request with drafts around its own `text`, right with probability `acceptance`."""
         request = self.request(max_drafts=max_drafts)
+        # Wrong drafts are drawn below 512: ids that every model decoded here has.
         script(request, [*self.prompt, *text], acceptance=acceptance, tree=tree, seed=seed, vocab_size=512)
         return request
 
