@@ -1,18 +1,19 @@
 """How far the native engine is from exact arithmetic on a real model.
 
-    python benchmarks/accuracy.py [--model NAME|DIR] [--tokens 2000] [--out FILE]
+    python benchmarks/accuracy.py [--model NAME|DIR] [--tokens 2000]
 
 Reference: `transformers` in float64 with the dequantised weights, teacher-forced on the model's own
 answers (half greedy, half sampled) to the prompts of tests/engines/real_prompts.py. Measured against it:
 the engine as it runs, with the full head, and with the dequantised weights stored as f32; for scale,
 `transformers` in float32. The two-stage head is measured against the full head as well. Needs the `test`
-extra, 4 GB of memory and some minutes.
+extra, 4 GB of memory and some minutes. Prints JSON. Prints JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,12 +23,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import checkout
 from mtp_rt import hub
 from mtp_rt._core import Engine
 from mtp_rt.model_dir import read_model_dir
 
-checkout.use_test_helpers()
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "engines")]
 from decoding import Case, decode  # noqa: E402
 from driving import chain, verify  # noqa: E402
 from real_prompts import prompt_ids  # noqa: E402
@@ -206,7 +207,7 @@ def measure(model: Path, tokens: int, threads: int) -> Iterator[tuple[str, Any]]
         expected = reference_logits(reference, text)
         for name, comparison in comparisons.items():
             comparison.add(logits[name][i], expected)
-        print(f"compared {i + 1} of {len(texts)} texts", flush=True)
+        print(f"compared {i + 1} of {len(texts)} texts", file=sys.stderr, flush=True)
     yield "against_transformers_float64", {name: c.summary() for name, c in comparisons.items()}
     heads = compare_heads(logits["as it runs"], logits["full head"])
     heads["margin"] = read_model_dir(model).config.two_stage_margin
@@ -222,11 +223,10 @@ def main() -> None:
     parser.add_argument("--model", default=hub.DEFAULT_MODEL)
     parser.add_argument("--tokens", type=int, default=2000)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=checkout.RESULTS / "accuracy.json")
     args = parser.parse_args()
-    result = {"model": args.model, **checkout.provenance(args.threads)}
+    result = {"model": args.model, "threads": args.threads}
     result |= measure(hub.resolve_model(args.model), args.tokens, args.threads)
-    checkout.write_result(args.out, result)
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":

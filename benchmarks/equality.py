@@ -1,30 +1,30 @@
 """Gate-size equality: plain decoding against drafts on a real model, token by token.
 
-    python benchmarks/equality.py [--model NAME|DIR] [--tokens 32] [--seeds 8] [--out FILE]
+    python benchmarks/equality.py [--model NAME|DIR] [--tokens 32] [--seeds 8]
 
 Texts decoded plainly (one row a call, alone, one thread) are compared with the same requests under every
 kind of drafts of tests/engines/conformance.py, greedy and sampled (4 temperatures x the filters of
 tests/engines/decoding.py x seeds), in batches of 8, with random prefill chunks and 1 and 2 threads; then
 once more in crowds of up to 16 random neighbours, and with every instruction set. Needs the `test` extra
-and a source install (scripted drafts). Exit status 1 if a token differs.
+and a source install (scripted drafts). Prints JSON; exit status 1 if a token differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-import checkout
 from mtp_rt import hub
 from mtp_rt._core import Engine, available_isas
 
-checkout.use_test_helpers()
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+sys.path[:0] = [str(TESTS), str(TESTS / "engines")]
 from conformance import DRAFTING  # noqa: E402
 from crowd import decode_among  # noqa: E402
 from decoding import SAMPLING, Case, count_differing, decode, plain_text  # noqa: E402
@@ -58,7 +58,7 @@ class Tally:
             row["texts"] += 1
             row["tokens"] += len(b)
             row["differing_tokens"] += count_differing(a, b)
-        print(f"{kind:24} {row}", flush=True)
+        print(f"{kind:24} {row}", file=sys.stderr, flush=True)
 
     def total(self, field: str) -> int:
         return sum(row[field] for row in self.by_kind.values())
@@ -107,28 +107,27 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=32, help="tokens of each text")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--crowds", type=int, default=50)
-    parser.add_argument("--out", type=Path, default=checkout.RESULTS / "equality.json")
     args = parser.parse_args()
     started = time.monotonic()
-    result: dict[str, Any] = {"model": args.model, **checkout.provenance(1)}
     model = hub.resolve_model(args.model)
     cases = make_cases(model, args.tokens, args.seeds)
     engine = Engine(str(model), threads=1, context=CONTEXT)
     texts = [plain_text(engine, case) for case in cases]
-    print(f"{len(texts)} plain texts after {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{len(texts)} plain texts after {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     tally = Tally()
     compare_drafts(model, cases, texts, tally, np.random.default_rng(1))
     compare_crowds(model, cases, texts, tally, args.crowds)
     compare_isas(model, cases, texts, tally)
-    result |= {
+    result = {
+        "model": args.model,
         "cases": len(cases),
         "tokens": tally.total("tokens"),
         "differing_tokens": tally.total("differing_tokens"),
         "by_kind": tally.by_kind,
         "seconds": round(time.monotonic() - started),
     }
-    checkout.write_result(args.out, result)
-    return 1 if result["differing_tokens"] else 0
+    print(json.dumps(result, indent=2))
+    return 1 if tally.total("differing_tokens") else 0
 
 
 if __name__ == "__main__":
