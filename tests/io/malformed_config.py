@@ -120,6 +120,12 @@ VALUE_CASES = [
     value("mtp_rt.source.sha256", 12),
     value("mtp_rt.source.url", "x"),
     Case(
+        "2 KV heads for 3 heads",
+        CONFIG_FILE,
+        "num_key_value_heads",
+        lambda draft: draft.config.update(num_attention_heads=3, num_key_value_heads=2),
+    ),
+    Case(
         "head_dim gone, no quotient",
         CONFIG_FILE,
         "head_dim",

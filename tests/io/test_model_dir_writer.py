@@ -50,6 +50,16 @@ def test_replaces_only_when_told(old: Path) -> None:
     ]
 
 
+def test_a_directory_filled_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    def rival() -> Stream:
+        yield from stream()
+        write_model_dir(tmp_path / "model", CONFIG, stream(), {"rival": b""})
+
+    with pytest.raises(OSError, match="not empty"):
+        write_model_dir(tmp_path / "model", CONFIG, rival())
+    assert sorted(snapshot(tmp_path)) == ["model/config.json", "model/model.safetensors", "model/rival"]
+
+
 def test_an_empty_directory_may_be_filled(tmp_path: Path) -> None:
     write_model_dir(tmp_path, CONFIG, stream())
     read_model_dir(tmp_path)

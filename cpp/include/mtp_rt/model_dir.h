@@ -20,7 +20,7 @@ enum class DType { f32, f16, bf16, i8, u8 };
 struct TensorView {
   DType dtype = DType::f32;
   std::span<const std::int64_t> shape;
-  std::span<const std::byte> bytes;  // exactly product(shape) * sizeof(dtype)
+  std::span<const std::byte> bytes;  // exactly product(shape) * sizeof(dtype), aligned to sizeof(dtype)
 };
 
 /// Numeric kinds of a stored matrix (DESIGN section 3).
@@ -39,8 +39,9 @@ struct WeightView {
 
 class ModelDir {
  public:
-  /// Opens `path`, maps model.safetensors, checks every header field and range.
-  /// Throws ModelFormatError naming file and field, UnsupportedError for what no engine has.
+  /// Opens `path`, maps model.safetensors and checks all that docs/model_dir.md demands; weight() and
+  /// tensor() of what the config asks for cannot fail afterwards. Throws ModelFormatError naming file and
+  /// field, UnsupportedError for what no engine has.
   [[nodiscard]] static std::shared_ptr<const ModelDir> open(const std::filesystem::path& path);
 
   virtual ~ModelDir() = default;
@@ -56,7 +57,7 @@ class ModelDir {
   [[nodiscard]] virtual TensorView tensor(std::string_view name) const = 0;
 
   /// The matrix stored as `name` (f32, bf16) or as `name`.q8 / .q4 with `name`.scale and `name`.min.
-  /// Throws ModelFormatError if absent, stored twice, or not [rows, cols].
+  /// Throws ModelFormatError if absent or not [rows, cols].
   [[nodiscard]] virtual WeightView weight(std::string_view name, std::int64_t rows,
                                           std::int64_t cols) const = 0;
 

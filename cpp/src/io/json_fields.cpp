@@ -14,29 +14,49 @@ namespace {
 
 constexpr std::size_t kLongestEcho = 80;
 
-/// Refuses what the grammar allows and we do not, while the parser runs.
-class Limits {
+/// A pass over the text that refuses what the grammar forbids and what it allows and we do not.
+///
+/// The library's own hook for this, a callback while it builds values, takes quadratic time on a long list.
+class Screen final : public nlohmann::json_sax<Json> {
  public:
-  Limits(const std::string& file, const std::string& field) : file_(file), field_(field) {}
+  Screen(const std::string& file, const std::string& field) : file_(file), field_(field) {}
 
-  void see(Json::parse_event_t event, const Json& parsed) {
-    using Event = Json::parse_event_t;
-    if (event == Event::object_start || event == Event::array_start) {
-      if (open_.size() == kMaxJsonDepth) {
-        fail(field_, "is nested deeper than " + std::to_string(kMaxJsonDepth) + " levels");
-      }
-      open_.emplace_back();
-    } else if (event == Event::object_end || event == Event::array_end) {
-      open_.pop_back();
-    } else if (event == Event::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      if (!open_.back().insert(key).second) {
-        fail(printable(key), "stands twice in one object; remove one of them");
-      }
+  bool null() override { return true; }
+  bool boolean(bool /*value*/) override { return true; }
+  bool number_integer(std::int64_t /*value*/) override { return true; }
+  bool number_unsigned(std::uint64_t /*value*/) override { return true; }
+  bool number_float(double /*value*/, const std::string& /*text*/) override { return true; }
+  bool string(std::string& /*value*/) override { return true; }
+  bool binary(Json::binary_t& /*value*/) override { return true; }
+  bool start_object(std::size_t /*size*/) override { return open(); }
+  bool start_array(std::size_t /*size*/) override { return open(); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+
+  bool key(std::string& name) override {
+    if (!open_.back().insert(name).second) {
+      fail(printable(name), "stands twice in one object; remove one of them");
     }
+    return true;
+  }
+
+  bool parse_error(std::size_t position, const std::string& /*token*/,
+                   const Json::exception& /*error*/) override {
+    fail(field_, "is not valid JSON (at byte " + std::to_string(position) + ")");
   }
 
  private:
+  bool open() {
+    if (open_.size() == kMaxJsonDepth) {
+      fail(field_, "is nested deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+    }
+    open_.emplace_back();
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
   [[noreturn]] void fail(const std::string& field, const std::string& problem) const {
     throw ModelFormatError(file_, field, problem);
   }
@@ -65,18 +85,9 @@ Json parse_json_object(std::string_view text, const std::string& file, const std
     fail("is not valid JSON: a NUL at byte " + std::to_string(nul));
   }
   if (text.starts_with("\xEF\xBB\xBF")) fail("is not valid JSON: starts with a byte order mark; remove it");
-  Limits limits(file, field);
-  Json value;
-  try {
-    value = Json::parse(text.begin(), text.end(), [&limits](int, Json::parse_event_t event, Json& parsed) {
-      limits.see(event, parsed);
-      return true;
-    });
-  } catch (const Json::parse_error& error) {
-    fail("is not valid JSON (at byte " + std::to_string(error.byte) + ")");
-  } catch (const Json::exception&) {
-    fail("is not valid JSON: a number is too large");
-  }
+  Screen screen(file, field);
+  Json::sax_parse(text.begin(), text.end(), &screen);
+  Json value = Json::parse(text.begin(), text.end());
   if (!value.is_object()) fail("is " + describe(value) + "; expected a JSON object");
   return value;
 }

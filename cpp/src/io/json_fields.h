@@ -14,7 +14,7 @@ namespace mtp_rt::io {
 using Json = nlohmann::json;
 
 inline constexpr std::size_t kMaxJsonDepth = 64;
-inline constexpr std::ptrdiff_t kMaxJsonMarks = 1 << 20;  // commas and opening brackets in one text
+inline constexpr std::ptrdiff_t kMaxJsonMarks = 1 << 18;  // commas and opening brackets in one text
 
 /// Parses one JSON object.
 ///

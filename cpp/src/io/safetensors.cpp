@@ -15,7 +15,7 @@ namespace mtp_rt::io {
 namespace {
 
 constexpr std::size_t kLengthBytes = 8;
-constexpr std::uint64_t kMaxHeader = 100'000'000;
+constexpr std::uint64_t kMaxHeader = 1U << 24;  // the largest model of the specification needs 3 MiB
 constexpr std::size_t kMaxName = 256;
 constexpr std::size_t kMaxDims = 8;
 constexpr std::int64_t kMaxInteger = std::numeric_limits<std::int64_t>::max();

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from mtp_rt.errors import ModelFormatError
 
 MAX_DEPTH = 64
-MAX_MARKS = 1 << 20  # commas and opening brackets in one text
+MAX_MARKS = 1 << 18  # commas and opening brackets in one text
 _LONGEST_ECHO = 80
 
 

@@ -15,7 +15,7 @@ from mtp_rt.model_dir.json_text import describe, is_integer, is_printable, parse
 WEIGHTS_FILE = "model.safetensors"
 DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1}
 LENGTH_BYTES = 8
-_MAX_HEADER = 100_000_000
+_MAX_HEADER = 1 << 24  # the largest model of the specification needs 3 MiB
 _MAX_NAME = 256
 _MAX_DIMS = 8
 

@@ -71,7 +71,7 @@ def write_model_dir(
     try:
         _fill(temporary, config, tensors, extra_files)
         read_model_dir(temporary)
-        _rename(temporary, target)
+        _rename(temporary, target, replace)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -132,10 +132,14 @@ def _flush(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _rename(temporary: Path, target: Path) -> None:
-    """Give `temporary` the name `target`; a directory that stands there moves aside first."""
+def _rename(temporary: Path, target: Path, replace: bool) -> None:
+    """Give `temporary` the name `target`.
+
+    A directory that may be replaced moves aside first; without leave, the system refuses to rename onto one
+    that somebody filled meanwhile.
+    """
     aside = temporary.with_suffix(".old")
-    replaces = target.exists()
+    replaces = replace and target.exists()
     if replaces:
         target.rename(aside)
     try:
