@@ -24,8 +24,8 @@ class Item {
         item_(item),
         segment_(batch.segments[static_cast<std::size_t>(item.segment)]),
         workspace_(workspace),
-        keys_(cache.keys(segment_.slot, layer, item.kv_head)),
-        values_(cache.values(segment_.slot, layer, item.kv_head)),
+        cache_(cache),
+        layer_(layer),
         dim_(static_cast<std::size_t>(shape.head_dim)),
         start_(item.block * kContextBlock),
         queries_(item.rows * item.heads),
@@ -95,14 +95,18 @@ class Item {
     }
   }
 
-  // out[q * stride + i] = query q times the key at KV index first + i; first is a multiple of 16.
+  // out[q * stride + i] = query q times the key of entry first + i; first is a multiple of 16.
   void score_keys(int first, int n, float* out, std::size_t stride) const {
-    const int columns = (n + kLanes - 1) / kLanes;
-    for (int q = 0; q < queries_; ++q)
-      std::fill_n(out + static_cast<std::size_t>(q) * stride, columns * kLanes, 0.0F);
-    const HalfMatrix keys{keys_ + static_cast<std::size_t>(first) * dim_, kLanes, kLanes * dim_, columns,
-                          shape_.head_dim};
-    kernels_.half_dot(keys, scratch_.queries, queries_, out, stride);
+    for (int q = 0; q < queries_; ++q) {
+      std::fill_n(out + static_cast<std::size_t>(q) * stride, (n + kLanes - 1) / kLanes * kLanes, 0.0F);
+    }
+    for (int i = 0; i < n;) {
+      const int in_block = std::min(n - i, kContextBlock - (first + i) % kContextBlock);
+      const HalfMatrix keys{cache_.keys(segment_.slot, layer_, item_.kv_head, first + i), kLanes,
+                            kLanes * dim_, (in_block + kLanes - 1) / kLanes, shape_.head_dim};
+      kernels_.half_dot(keys, scratch_.queries, queries_, out + i, stride);
+      i += in_block;
+    }
   }
 
   void score() const {
@@ -124,10 +128,10 @@ class Item {
     }
   }
 
-  // Adds the values at KV indices `index` .. + n - 1, weighted by the scores from `position` on, for
-  // `n_queries` queries.
+  // Adds the values of entries `index` .. + n - 1, all of one block, weighted by the scores from `position`
+  // on, for `n_queries` queries.
   void add_values(int index, int position, int n, int first_query, int n_queries) const {
-    const HalfMatrix values{values_ + static_cast<std::size_t>(index) * dim_, dim_, kLanes,
+    const HalfMatrix values{cache_.values(segment_.slot, layer_, item_.kv_head, index), dim_, kLanes,
                             shape_.head_dim / kLanes, n};
     kernels_.half_dot(values, scores(first_query) + position, n_queries,
                       scratch_.values + static_cast<std::size_t>(first_query) * dim_, dim_);
@@ -160,8 +164,8 @@ class Item {
   const AttentionItem& item_;
   const Segment& segment_;
   Workspace& workspace_;
-  const std::uint16_t* keys_;
-  const std::uint16_t* values_;
+  const KvCache& cache_;
+  int layer_;
   std::size_t dim_;
   int start_;
   int queries_;

@@ -101,9 +101,9 @@ void plan_attention(Batch& batch, int kv_heads, int group, int threads) {
         for (int r = first; r < first + rows; ++r) {
           last_position = std::max(last_position, batch.rows[static_cast<std::size_t>(r)].position);
         }
-        for (int kv_head = 0; kv_head < kv_heads; ++kv_head) {
-          for (int head = 0; head < group; head += heads_per_item) {
-            for (int block = 0; block <= last_position / kContextBlock; ++block) {
+        for (int block = 0; block <= last_position / kContextBlock; ++block) {
+          for (int kv_head = 0; kv_head < kv_heads; ++kv_head) {
+            for (int head = 0; head < group; head += heads_per_item) {
               batch.items.push_back({static_cast<int>(s), first, rows, kv_head, head,
                                      std::min(heads_per_item, group - head), block});
             }

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "engines/native/kv_cache.h"
 #include "mtp_rt/engine.h"
 
 namespace mtp_rt::native {
@@ -38,7 +39,6 @@ struct AttentionItem {
   int block = 0;  // positions 128 * block .. + 127
 };
 
-inline constexpr int kContextBlock = 128;  // positions whose attention is summed before blocks are folded
 inline constexpr int kRowsPerItem = 4;
 
 struct Batch {

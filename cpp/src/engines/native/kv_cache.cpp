@@ -5,22 +5,19 @@
 namespace mtp_rt::native {
 
 KvCache::KvCache(const ModelConfig& config, int slots, int positions)
-    : layers_(config.layers),
-      kv_heads_(config.kv_heads),
-      head_dim_(config.head_dim),
-      positions_((positions + kLanes - 1) / kLanes * kLanes),
+    : layers_(static_cast<std::size_t>(config.layers)),
+      kv_heads_(static_cast<std::size_t>(config.kv_heads)),
+      head_dim_(static_cast<std::size_t>(config.head_dim)),
+      blocks_(static_cast<std::size_t>((positions + kContextBlock - 1) / kContextBlock)),
       lengths_(static_cast<std::size_t>(slots), 0) {
-  const std::size_t bytes = plane(slots, 0, 0) * sizeof(std::uint16_t);
+  const std::size_t bytes = at(slots, 0, 0, 0) * sizeof(std::uint16_t);
   keys_ = AlignedBuffer(bytes);
   values_ = AlignedBuffer(bytes);
 }
 
-void KvCache::put_key(std::uint16_t* keys, int index, int first, const std::uint16_t* half) const noexcept {
-  std::uint16_t* to = keys +
-                      (static_cast<std::size_t>(index / kLanes) * static_cast<std::size_t>(head_dim_) +
-                       static_cast<std::size_t>(first)) *
-                          kLanes +
-                      index % kLanes;
+void KvCache::put_key(Slot slot, int layer, int kv_head, int index, int first,
+                      const std::uint16_t* half) const noexcept {
+  std::uint16_t* to = keys(slot, layer, kv_head, index) + first * std::ptrdiff_t{kLanes} + index % kLanes;
   for (int i = 0; i < kUnit; ++i) to[i * kLanes] = half[i];
 }
 
@@ -34,17 +31,12 @@ void KvCache::keep(Slot slot, std::span<const std::int32_t> offsets) noexcept {
 }
 
 void KvCache::move(Slot slot, int from, int to) noexcept {
-  const auto at = [this](int index) {
-    return static_cast<std::size_t>(index / kLanes) * static_cast<std::size_t>(head_dim_) * kLanes +
-           static_cast<std::size_t>(index % kLanes);
-  };
-  for (int layer = 0; layer < layers_; ++layer) {
-    for (int head = 0; head < kv_heads_; ++head) {
-      std::uint16_t* k = keys(slot, layer, head);
-      for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim_); ++d)
-        k[at(to) + d * kLanes] = k[at(from) + d * kLanes];
-      std::uint16_t* v = values(slot, layer, head);
-      std::copy_n(v + from * std::ptrdiff_t{head_dim_}, head_dim_, v + to * std::ptrdiff_t{head_dim_});
+  for (int layer = 0; layer < static_cast<int>(layers_); ++layer) {
+    for (int head = 0; head < static_cast<int>(kv_heads_); ++head) {
+      const std::uint16_t* from_key = keys(slot, layer, head, from) + from % kLanes;
+      std::uint16_t* to_key = keys(slot, layer, head, to) + to % kLanes;
+      for (std::size_t d = 0; d < head_dim_; ++d) to_key[d * kLanes] = from_key[d * kLanes];
+      std::copy_n(values(slot, layer, head, from), head_dim_, values(slot, layer, head, to));
     }
   }
 }

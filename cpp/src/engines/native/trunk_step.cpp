@@ -139,15 +139,14 @@ void TrunkStep::store_keys(const float* values, int layer, int head, int first) 
   std::array<std::uint16_t, kUnit> half;
   for (const BatchRow& row : batch_.rows) {
     k_.to_half(values, half.data());
-    cache_.put_key(cache_.keys(slot_of(row), layer, head), row.index, first, half.data());
+    cache_.put_key(slot_of(row), layer, head, row.index, first, half.data());
     values += kUnit;
   }
 }
 
 void TrunkStep::store_values(const float* values, int layer, int head, int first) const {
   for (const BatchRow& row : batch_.rows) {
-    std::uint16_t* to = cache_.values(slot_of(row), layer, head);
-    k_.to_half(values, to + row.index * std::ptrdiff_t{t_.shape_.head_dim} + first);
+    k_.to_half(values, cache_.values(slot_of(row), layer, head, row.index) + first);
     values += kUnit;
   }
 }

@@ -51,7 +51,7 @@ class TrunkStep {
   void store_keys(const float* values, int layer, int head, int first) const;
   void store_values(const float* values, int layer, int head, int first) const;
 
-  // Items in a row share a head's cache, block after block.
+  // Items in a row read one stretch of the cache.
   void attend_items(int layer) const;
   void fold(const Product& next) const;
   void project_residual(const Product& product, const Activations& input, std::span<const float> gain,
