@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from decoding import Case, plain_text
 from driving import Outputs, Row, chain, feed, tree, verify
 
-from mtp_rt._core import Engine, available_isas
+from mtp_rt._core import Engine, Scheduler, available_isas
 from mtp_rt.model_dir import read_model_dir
 from tiny_model.store import write_llama
 from tiny_model.variants import stored_values
@@ -95,3 +96,25 @@ def test_a_released_slot_takes_its_nan_along(engines: tuple[Engine, Engine]) -> 
         feed(poisoned, 0, context)
         found = verify(poisoned, chain(poisoned, 0, NEXT))
         assert_clean(found, expected_next(clean, context), range(3))
+
+
+def test_a_request_that_meets_nan_fails_alone(models: tuple[str, str]) -> None:
+    """It ends with an error that says so; neighbours finish with the clean text; the next request runs."""
+    good = Case([3, 4, 5, 6], {"temperature": 0.7, "seed": 1, "logit_bias": {POISON: -1e9}}, max_tokens=40)
+    bad = Case([3, POISON, 5], {}, max_tokens=40)
+    clean, poisoned = (Engine(path, threads=1, slots=3) for path in models)
+    expected = plain_text(clean, good)
+    scheduler = Scheduler(poisoned)
+    asked = [good.request("lookup"), bad.request("lookup"), good.request(), bad.request(), good.request()]
+    numbers = [scheduler.submit(request) for request in asked]
+    texts: dict[int, list[int]] = {number: [] for number in numbers}
+    ends: dict[int, str] = {}
+    while scheduler.running or scheduler.waiting:
+        for event in scheduler.run_once():
+            texts[event.request] += event.tokens
+            if event.finish_reason is not None:
+                ends[event.request] = event.finish_reason
+            assert (event.error is not None) == (event.finish_reason == "error")
+            assert event.error is None or "NaN" in event.error
+    assert [ends[number] for number in numbers] == ["length", "error", "length", "error", "length"]
+    assert [texts[number] for number in numbers] == [expected, [], expected, [], expected]
