@@ -7,5 +7,6 @@ namespace mtp_rt::testing {
 
 void bind_io(nanobind::module_& module);
 void bind_decode(nanobind::module_& module);
+void bind_kernels(nanobind::module_& module);
 
 }  // namespace mtp_rt::testing
