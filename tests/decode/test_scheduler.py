@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from loop import VOCAB, Ask, Outcome, run, solo
 
@@ -10,7 +12,12 @@ from mtp_rt import _core_testing as native
 
 PROMPT = tuple(range(20, 50))
 ASKS = [Ask(PROMPT[i:], {"temperature": 1.0, "seed": i}, max_tokens=20) for i in range(4)]
-PLAINS = [solo(ask) for ask in ASKS]
+
+
+@functools.cache
+def plains() -> list[Outcome]:
+    """What each of ASKS gives alone."""
+    return [solo(ask) for ask in ASKS]
 
 
 def steps(scheduler: _core.Scheduler, outcomes: dict[int, Outcome], count: int = 10_000) -> None:
@@ -44,7 +51,7 @@ def test_cancel_at_every_phase(when: int, victim: int) -> None:
     engine = native.FakeEngine(slots=2)
     scheduler = _core.Scheduler(engine, prefill_chunk=7, verify_ms=[1.0])
     numbers = [
-        scheduler.submit(ask.scripted(plain.tokens, 0.7)) for ask, plain in zip(ASKS, PLAINS, strict=True)
+        scheduler.submit(ask.scripted(plain.tokens, 0.7)) for ask, plain in zip(ASKS, plains(), strict=True)
     ]
     outcomes = {number: Outcome() for number in numbers}
     steps(scheduler, outcomes, when)
@@ -53,7 +60,7 @@ def test_cancel_at_every_phase(when: int, victim: int) -> None:
     assert not scheduler.cancel(numbers[victim])
     steps(scheduler, outcomes, 1)
     steps(scheduler, outcomes)
-    for index, (number, plain) in enumerate(zip(numbers, PLAINS, strict=True)):
+    for index, (number, plain) in enumerate(zip(numbers, plains(), strict=True)):
         outcome = outcomes[number]
         if index == victim and alive:
             assert outcome.finish == "cancelled"
@@ -88,11 +95,11 @@ def test_unknown_requests_cannot_be_cancelled() -> None:
 @pytest.mark.parametrize("at", range(1, 14))
 def test_a_nan_row_fails_its_request_alone(at: int) -> None:
     engine = native.FakeEngine(slots=4, nan_at=at, nan_slot=1)
-    requests = [ask.scripted(plain.tokens, 0.7) for ask, plain in zip(ASKS, PLAINS, strict=True)]
+    requests = [ask.scripted(plain.tokens, 0.7) for ask, plain in zip(ASKS, plains(), strict=True)]
     outcomes = run(engine, requests, chunk=7)
     failed = [outcome for outcome in outcomes if outcome.finish == "error"]
     assert len(failed) <= 1
-    for outcome, plain in zip(outcomes, PLAINS, strict=True):
+    for outcome, plain in zip(outcomes, plains(), strict=True):
         if outcome in failed:
             assert outcome.error is not None
             assert "NaN" in outcome.error
@@ -114,13 +121,13 @@ def test_an_engine_error_fails_the_call_and_leaves_the_scheduler_usable(fault: s
     outcomes = run(engine, [ask.request() for ask in ASKS], chunk=16)
     failed = [outcome for outcome in outcomes if outcome.finish == "error"]
     assert 1 <= len(failed) <= 2
-    for outcome, plain in zip(outcomes, PLAINS, strict=True):
+    for outcome, plain in zip(outcomes, plains(), strict=True):
         if outcome in failed:
             assert outcome.error == f"fake: {fault.split('_')[1]} was told to fail"
             assert outcome.tokens == plain.tokens[: len(outcome.tokens)]
         else:
             assert outcome.tokens == plain.tokens
-    assert run(engine, [ASKS[0].request()])[0].tokens == PLAINS[0].tokens
+    assert run(engine, [ASKS[0].request()])[0].tokens == plains()[0].tokens
 
 
 @pytest.mark.parametrize("at", range(1, 5))
@@ -131,7 +138,7 @@ def test_a_failed_release_is_made_good(at: int) -> None:
     outcomes = {scheduler.submit(ask.request()): Outcome() for ask in [*ASKS, ASKS[0]]}
     steps(scheduler, outcomes)
     assert [outcome.tokens for outcome in outcomes.values()] == [
-        plain.tokens for plain in [*PLAINS, PLAINS[0]]
+        plain.tokens for plain in [*plains(), plains()[0]]
     ]
 
 
@@ -139,19 +146,19 @@ def test_a_source_that_proposes_nonsense_fails_its_request_alone() -> None:
     """Draft tokens outside the vocabulary reach no engine."""
     bad = ASKS[0].request(_core.DraftOptions(adaptive=False))
     native.script(bad, [*ASKS[0].prompt, *[VOCAB] * 30], acceptance=1.0)
-    good = ASKS[1].scripted(PLAINS[1].tokens, 0.5)
+    good = ASKS[1].scripted(plains()[1].tokens, 0.5)
     outcomes = run(native.FakeEngine(slots=2), [bad, good])
     assert outcomes[0].finish == "error"
     assert outcomes[0].error is not None
     assert "drafts: token 64" in outcomes[0].error
-    assert outcomes[0].tokens == PLAINS[0].tokens[:1]
-    assert outcomes[1].tokens == PLAINS[1].tokens
+    assert outcomes[0].tokens == plains()[0].tokens[:1]
+    assert outcomes[1].tokens == plains()[1].tokens
 
 
 def test_more_sequences_than_rows_all_get_their_turn() -> None:
     engine = native.FakeEngine(slots=4, max_rows=2)
     outcomes = run(engine, [ask.request() for ask in ASKS])
-    assert [outcome.tokens for outcome in outcomes] == [plain.tokens for plain in PLAINS]
+    assert [outcome.tokens for outcome in outcomes] == [plain.tokens for plain in plains()]
     assert engine.most_rows == 2
 
 

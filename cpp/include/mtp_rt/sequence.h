@@ -89,9 +89,9 @@ class Sequence {
   /// call.
   [[nodiscard]] PickContext context_after(std::span<const Token> path);
 
-  /// How many of `picks`, the tokens chosen along an accepted path, the sequence can take: up to a stop token
-  /// or the end of the budget.
-  [[nodiscard]] std::int32_t usable(std::span<const Token> picks) const noexcept;
+  /// How many of `picks`, the tokens chosen along an accepted path, the sequence takes: up to a stop token.
+  /// Drafts are never more than the budget less one, so the picks stay within it.
+  [[nodiscard]] std::size_t usable(std::span<const Token> picks) const noexcept;
 
   /// `rows` pending tokens are now in the cache.
   void cache(std::int32_t rows) noexcept { cached_ += rows; }

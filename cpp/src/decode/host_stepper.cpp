@@ -163,16 +163,14 @@ void HostStepper::choose(Work& work) {
         if (row > 0) drafts.push_back(tree.tokens[static_cast<std::size_t>(row) - 1]);
       }));
   work.accepted = static_cast<std::int32_t>(drafts.size());
-  const std::int32_t usable = sequence.usable(picks);
-  picks.resize(static_cast<std::size_t>(usable));
+  picks.resize(sequence.usable(picks));
   const std::int32_t root = work.first_row + work.pending - 1;
-  for (std::int32_t i = 1; i < usable; ++i) work.kept.push_back(root + path[static_cast<std::size_t>(i)]);
+  for (std::size_t i = 1; i < picks.size(); ++i) work.kept.push_back(root + path[i]);
 
   const std::optional<std::int32_t> wanted = sequence.request().logprobs;
   if (!wanted) return;
-  for (std::int32_t i = 0; i < usable; ++i) {
-    const std::span<const float> logits = logits_of(work.first_logits + path[static_cast<std::size_t>(i)]);
-    work.chosen.logprobs.push_back(logprobs(logits, picks[static_cast<std::size_t>(i)], *wanted));
+  for (std::size_t i = 0; i < picks.size(); ++i) {
+    work.chosen.logprobs.push_back(logprobs(logits_of(work.first_logits + path[i]), picks[i], *wanted));
   }
 }
 

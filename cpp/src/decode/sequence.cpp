@@ -95,10 +95,9 @@ PickContext Sequence::context_after(std::span<const Token> path) {
   return context;
 }
 
-std::int32_t Sequence::usable(std::span<const Token> picks) const noexcept {
-  const auto within = picks.first(std::min(picks.size(), static_cast<std::size_t>(budget())));
-  const auto stop = std::ranges::find_if(within, [this](Token token) { return is_stop(token); });
-  return static_cast<std::int32_t>(stop - within.begin()) + (stop == within.end() ? 0 : 1);
+std::size_t Sequence::usable(std::span<const Token> picks) const noexcept {
+  const auto stop = std::ranges::find_if(picks, [this](Token token) { return is_stop(token); });
+  return static_cast<std::size_t>(stop - picks.begin()) + (stop == picks.end() ? 0 : 1);
 }
 
 void Sequence::commit(std::span<const Token> tokens, std::int32_t drafted, std::int32_t accepted,
