@@ -137,10 +137,16 @@ void bind_engine(nb::module_& module) {
       .def("release", &Engine::release, "slot"_a, "Empty a slot.");
   module.def("available_isas", &native::available_isas,
              "Instruction sets this CPU can run, best first: a subset of avx512_vnni, avx2, generic.");
-  module.def("split_times", &split_times, "engine"_a, "width"_a, "context"_a, "repeat"_a,
-             nb::call_guard<nb::gil_scoped_release>(),
-             "Median milliseconds of a verify call by phase: embed, qkv, attention, o, mlp, head, other. "
-             "Empties slot 0.");
+  module.def(
+      "split_times",
+      [](Engine& engine, int width, int context, int repeat, const std::vector<Token>& text) {
+        const nb::gil_scoped_release release;
+        return split_times(engine, width, context, repeat, text);
+      },
+      "engine"_a, "width"_a, "context"_a, "repeat"_a, "text"_a = std::vector<Token>{},
+
+      "Median milliseconds of a verify call by phase: embed, qkv, attention, o, mlp, head, other. "
+      "Empties slot 0.");
   module.def("read_bandwidth", &read_bandwidth, "threads"_a, "seconds"_a = 0.2,
              nb::call_guard<nb::gil_scoped_release>(),
              "Streaming-read bandwidth of this machine in GB/s, measured now.");

@@ -108,7 +108,7 @@ void bind_event(nb::module_& module) {
 }
 
 std::vector<double> time_slots(Engine& engine, std::int32_t width, std::int32_t context, std::int32_t repeat,
-                               std::int32_t slots) {
+                               std::int32_t slots, const std::vector<Token>& text) {
   if (slots < 1 || slots > engine.info().slots) {
     throw ArgumentError("slots: " + std::to_string(slots) + " is outside [1, " +
                         std::to_string(engine.info().slots) + "]");
@@ -116,14 +116,24 @@ std::vector<double> time_slots(Engine& engine, std::int32_t width, std::int32_t 
   std::vector<Slot> used(static_cast<std::size_t>(slots));
   std::iota(used.begin(), used.end(), 0);
   const nb::gil_scoped_release release;
-  return time_verify(engine, width, context, repeat, used);
+  return time_verify(engine, width, context, repeat, used, text);
 }
 
 void bind_measurements(nb::module_& module) {
+  module.def("time_verify", &time_slots, "engine"_a, "width"_a, "context"_a, "repeat"_a, "slots"_a = 1,
+             "text"_a = std::vector<Token>{},
+             "Seconds of `repeat` verify calls of `width` rows per slot behind `context` committed tokens: "
+             "those of\n"
+             "`text`, and any where it ends. The slots are empty before and after.");
   module.def(
-      "time_verify", &time_slots, "engine"_a, "width"_a, "context"_a, "repeat"_a, "slots"_a = 1,
-      "Seconds of `repeat` verify calls of `width` rows per slot behind `context` committed tokens.\n\n"
-      "The slots are empty before and after.");
+      "sample_text",
+      [](Engine& engine, std::int32_t length) {
+        const nb::gil_scoped_release release;
+        return sample_text(engine, length, 0);
+      },
+      "engine"_a, "length"_a,
+      "`length` tokens that the model writes itself in slot 0, sampled at temperature 1: text for "
+      "measurements.");
   module.def(
       "measure_costs",
       [](Engine& engine, std::int32_t max_width) {

@@ -157,10 +157,15 @@ class Scheduler:
     @property
     def waiting(self) -> int: ...
 
-def time_verify(engine: Engine, width: int, context: int, repeat: int, slots: int = 1) -> list[float]:
+def sample_text(engine: Engine, length: int) -> list[int]:
+    """`length` tokens that the model writes itself in slot 0, sampled at temperature 1: text for measurements."""
+
+def time_verify(
+    engine: Engine, width: int, context: int, repeat: int, slots: int = 1, text: Sequence[int] = ...
+) -> list[float]:
     """Seconds of `repeat` verify calls of `width` rows per slot behind `context` committed tokens.
 
-    The slots are empty before and after.
+    The tokens are those of `text`, and any where it ends. The slots are empty before and after.
     """
 
 def measure_costs(engine: Engine, max_width: int = 8) -> list[float]:
@@ -169,5 +174,7 @@ def measure_costs(engine: Engine, max_width: int = 8) -> list[float]:
 def read_bandwidth(threads: int, seconds: float = 0.2) -> float:
     """Streaming-read bandwidth of this machine in GB/s, measured now."""
 
-def split_times(engine: Engine, width: int, context: int, repeat: int) -> dict[str, float]:
+def split_times(
+    engine: Engine, width: int, context: int, repeat: int, text: Sequence[int] = ...
+) -> dict[str, float]:
     """Median milliseconds of a verify call by phase: embed, qkv, attention, o, mlp, head, other."""

@@ -6,35 +6,22 @@
 #include <string>
 
 #include "mtp_rt/error.h"
+#include "mtp_rt/sampling.h"
 
 namespace mtp_rt {
 namespace {
 
-/// A token for a position: which one does not matter, but they should differ.
-Token filler(const EngineInfo& info, std::int32_t position) {
+/// The token at a position: of `text` as far as it goes, then any.
+Token token_at(std::span<const Token> text, const EngineInfo& info, std::int32_t position) {
+  if (static_cast<std::size_t>(position) < text.size()) return text[static_cast<std::size_t>(position)];
   return static_cast<Token>(std::int64_t{position} * 7919 % info.vocab_size);
-}
-
-/// A chain of `width` rows behind position `start` of each slot.
-std::vector<VerifyRow> chain_rows(const EngineInfo& info, std::span<const Slot> slots, std::int32_t start,
-                                  std::int32_t width, bool wants_logits) {
-  std::vector<VerifyRow> rows;
-  for (const Slot slot : slots) {
-    for (std::int32_t i = 0; i < width; ++i) {
-      rows.push_back({.slot = slot,
-                      .token = filler(info, start + i),
-                      .position = start + i,
-                      .parent = i == 0 ? -1 : static_cast<std::int32_t>(rows.size()) - 1,
-                      .wants_logits = wants_logits});
-    }
-  }
-  return rows;
 }
 
 /// Slots filled for a measurement; empties them again whatever happens.
 class FilledSlots {
  public:
-  FilledSlots(Engine& engine, std::span<const Slot> slots) : engine_(engine), slots_(slots) {
+  FilledSlots(Engine& engine, std::span<const Slot> slots, std::span<const Token> text)
+      : engine_(engine), slots_(slots), text_(text) {
     for (const Slot slot : slots) {
       if (engine.length(slot) != 0) {
         throw ArgumentError("slots: slot " + std::to_string(slot) + " is in use; release it first");
@@ -58,7 +45,7 @@ class FilledSlots {
       const std::span<const Slot> one(&slot, 1);
       for (std::int32_t start = 0; start < context;) {
         const std::int32_t count = std::min(engine_.info().max_rows, context - start);
-        engine_.verify(chain_rows(engine_.info(), one, start, count, false), {});
+        engine_.verify(chain_rows(one, start, count, false), {});
         std::vector<std::int32_t> kept(static_cast<std::size_t>(count));
         for (std::size_t i = 0; i < kept.size(); ++i) kept[i] = static_cast<std::int32_t>(i);
         const KeptRows rows{slot, kept};
@@ -70,7 +57,7 @@ class FilledSlots {
 
   /// Seconds of one verify call of `width` rows a slot, all with logits.
   double verify(std::int32_t width, std::int32_t context) {
-    const std::vector<VerifyRow> rows = chain_rows(engine_.info(), slots_, context, width, true);
+    const std::vector<VerifyRow> rows = chain_rows(slots_, context, width, true);
     logits_.resize(rows.size() * static_cast<std::size_t>(engine_.info().vocab_size));
     VerifyOutputs outputs;
     outputs.logits = logits_;
@@ -80,8 +67,25 @@ class FilledSlots {
   }
 
  private:
+  /// A chain of `width` rows behind position `start` of each slot.
+  [[nodiscard]] std::vector<VerifyRow> chain_rows(std::span<const Slot> slots, std::int32_t start,
+                                                  std::int32_t width, bool wants_logits) const {
+    std::vector<VerifyRow> rows;
+    for (const Slot slot : slots) {
+      for (std::int32_t i = 0; i < width; ++i) {
+        rows.push_back({.slot = slot,
+                        .token = token_at(text_, engine_.info(), start + i),
+                        .position = start + i,
+                        .parent = i == 0 ? -1 : static_cast<std::int32_t>(rows.size()) - 1,
+                        .wants_logits = wants_logits});
+      }
+    }
+    return rows;
+  }
+
   Engine& engine_;
   std::span<const Slot> slots_;
+  std::span<const Token> text_;
   std::vector<float> logits_;
 };
 
@@ -105,11 +109,30 @@ void check_measure(const EngineInfo& info, std::int32_t width, std::int32_t cont
 
 }  // namespace
 
+std::vector<Token> sample_text(Engine& engine, std::int32_t length, Slot slot) {
+  check_measure(engine.info(), 1, length - 1, 1);
+  const FilledSlots emptied(engine, {&slot, 1}, {});  // refuses a slot in use, empties it at the end
+  SamplingParams params;
+  params.temperature = 1.0F;
+  std::vector<float> logits(static_cast<std::size_t>(engine.info().vocab_size));
+  std::vector<Token> text{0};
+  while (static_cast<std::int32_t>(text.size()) < length) {
+    const auto position = static_cast<std::int32_t>(text.size()) - 1;
+    const VerifyRow row{.slot = slot, .token = text.back(), .position = position, .wants_logits = true};
+    engine.verify({&row, 1}, {.logits = logits, .states = {}, .taps = {}, .tapped = {}});
+    const std::int32_t first = 0;
+    const KeptRows kept{slot, {&first, 1}};
+    engine.commit({&kept, 1});
+    text.push_back(pick(logits, {.counts = {}, .allowed = {}, .position = position + 1}, params));
+  }
+  return text;
+}
+
 std::vector<double> time_verify(Engine& engine, std::int32_t width, std::int32_t context, std::int32_t repeat,
-                                std::span<const Slot> slots) {
+                                std::span<const Slot> slots, std::span<const Token> text) {
   check_measure(engine.info(), width, context, slots.size());
   if (repeat < 1) throw ArgumentError("repeat: " + std::to_string(repeat) + " is below 1");
-  FilledSlots filled(engine, slots);
+  FilledSlots filled(engine, slots, text);
   filled.fill(context);
   filled.verify(width, context);  // warm-up
   std::vector<double> times;
@@ -124,7 +147,8 @@ std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot s
   if (max_width < 1) throw ArgumentError("max_width: " + std::to_string(max_width) + " is below 1");
   const std::int32_t widest = std::min({max_width, info.max_rows, info.context});
   const std::int32_t context = std::min(kContext, info.context - widest);
-  FilledSlots filled(engine, {&slot, 1});
+  const std::vector<Token> text = sample_text(engine, context + widest, slot);
+  FilledSlots filled(engine, {&slot, 1}, text);
   filled.fill(context);
   filled.verify(widest, context);  // warm-up
   std::vector<std::vector<double>> times(static_cast<std::size_t>(widest));

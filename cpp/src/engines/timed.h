@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 
 #include "mtp_rt/engine.h"
@@ -21,8 +22,9 @@ class Timed {
 };
 
 /// Median milliseconds by phase of `repeat` verify calls of `width` rows behind `context` committed positions
-/// of slot 0, which is emptied. Throws UnsupportedError if the engine is not Timed, ArgumentError on a number
-/// out of range.
-[[nodiscard]] std::map<std::string, double> split_times(Engine& engine, int width, int context, int repeat);
+/// of slot 0, which is emptied; its tokens are those of `text`, and any where it ends. Throws
+/// UnsupportedError if the engine is not Timed, ArgumentError on a number out of range.
+[[nodiscard]] std::map<std::string, double> split_times(Engine& engine, int width, int context, int repeat,
+                                                        std::span<const Token> text);
 
 }  // namespace mtp_rt

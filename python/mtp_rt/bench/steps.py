@@ -72,19 +72,20 @@ def run(
     total = settings.repeat * len(settings.contexts) * len(settings.widths)
     done = 0
     rounds: dict[int, list[Round]] = {}
+    text = _core.sample_text(engine, settings.contexts[-1] + settings.widths[-1])
     for context in settings.contexts:
-        _core.time_verify(engine, settings.widths[-1], context, 1)
+        _core.time_verify(engine, settings.widths[-1], context, 1, text=text)
         probe.sample()
         seconds: dict[int, list[float]] = {}
         for _, width in measure.interleaved(settings.widths, settings.repeat):
-            seconds[width] = list(_core.time_verify(engine, width, context, CALLS_PER_ROUND))
+            seconds[width] = list(_core.time_verify(engine, width, context, CALLS_PER_ROUND, text=text))
             done += 1
             progress("timing steps", done, total)
             if len(seconds) == len(settings.widths):
                 probe.sample()
                 rounds.setdefault(context, []).append(Round(seconds, probe.around()))
                 seconds = {}
-    split = _core.split_times(engine, 1, settings.contexts[0], settings.repeat * CALLS_PER_ROUND)
+    split = _core.split_times(engine, 1, settings.contexts[0], settings.repeat * CALLS_PER_ROUND, text)
     probe.sample()
     return {
         **tables(rounds),
