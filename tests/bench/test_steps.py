@@ -29,6 +29,12 @@ def test_bandwidth_fraction_pairs_each_round_with_its_own_bandwidth() -> None:
     assert steps.bandwidth_fraction(ROUNDS, 90_000_000) == pytest.approx(0.9)
 
 
+def test_default_contexts_are_those_that_fit() -> None:
+    """Oracle: by hand. Beside 8 rows a context of 100 has room for 92 tokens, one of 20 for 12."""
+    assert steps.Settings((8,), (), 1).checked(INFO).contexts == (64,)
+    assert steps.Settings((8,), (), 1).checked(SimpleNamespace(max_rows=16, context=20)).contexts == (12,)
+
+
 def test_settings_gain_the_plain_step_and_are_sorted() -> None:
     checked = steps.Settings((8, 2, 8), (64, 16), 3).checked(INFO)
     assert checked == steps.Settings((1, 2, 8), (16, 64), 3)
@@ -36,7 +42,7 @@ def test_settings_gain_the_plain_step_and_are_sorted() -> None:
 
 @pytest.mark.parametrize(
     ("widths", "contexts", "named"),
-    [((17,), (8,), "widths"), ((0,), (8,), "widths"), ((4,), (97,), "contexts"), ((4,), (), "contexts")],
+    [((17,), (8,), "widths"), ((0,), (8,), "widths"), ((4,), (97,), "contexts"), ((4,), (0,), "contexts")],
 )
 def test_settings_that_the_engine_cannot_run_are_refused(
     widths: tuple[int, ...], contexts: tuple[int, ...], named: str

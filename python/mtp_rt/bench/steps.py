@@ -11,6 +11,7 @@ from mtp_rt import _core
 from mtp_rt.bench import measure
 from mtp_rt.errors import ArgumentError
 
+DEFAULT_CONTEXTS = (64, 1024)
 CALLS_PER_ROUND = 4
 
 
@@ -20,7 +21,7 @@ class Settings:
 
     Attributes:
         widths: Rows of a verify call; 1 is a plain step and is always measured.
-        contexts: Committed tokens before the rows.
+        contexts: Committed tokens before the rows; empty for 64 and 1,024 as far as the engine has room.
         repeat: Rounds; each times every width once, four calls in a row.
     """
 
@@ -35,11 +36,12 @@ class Settings:
             ArgumentError: the engine cannot run a width behind a context.
         """
         widths = tuple(sorted({1, *self.widths}))
-        contexts = tuple(sorted(set(self.contexts)))
         if widths[0] < 1 or widths[-1] > info.max_rows:
             raise ArgumentError(f"widths must lie in 1 .. {info.max_rows}, got {self.widths}")
         room = info.context - widths[-1]
-        if not contexts or contexts[0] < 1 or contexts[-1] > room:
+        fitting = tuple(context for context in DEFAULT_CONTEXTS if context <= room) or (room,)
+        contexts = tuple(sorted(set(self.contexts))) or fitting
+        if contexts[0] < 1 or contexts[-1] > room:
             raise ArgumentError(
                 f"contexts must lie in 1 .. {room}, got {self.contexts}: the rows need room in the context "
                 f"of {info.context} tokens too"

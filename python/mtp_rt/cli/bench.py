@@ -115,8 +115,11 @@ def steps(
         str, options.option("--widths", metavar="N,...", help="Rows of a verify call: 1 is a plain step.")
     ] = "1,2,3,4,5,6,8,12,16",
     contexts: Annotated[
-        str, options.option("--contexts", metavar="N,...", help="Tokens before the rows.")
-    ] = "64,1024",
+        str | None,
+        options.option(
+            "--contexts", metavar="N,...", help="Tokens before the rows. Default: 64,1024 as far as they fit."
+        ),
+    ] = None,
     repeat: Repeat = 5,
     engine: options.Engine = "native",
     isa: options.Isa = None,
@@ -132,10 +135,11 @@ def steps(
     """
     from mtp_rt.bench import steps as bench
 
-    settings = bench.Settings(numbers(widths, "--widths"), numbers(contexts, "--contexts"), repeat)
+    behind = numbers(contexts, "--contexts") if contexts else ()
+    settings = bench.Settings(numbers(widths, "--widths"), behind, repeat)
     with show_progress() as progress:
         name, folder = _resolve(model, progress)
-        tokens = max(settings.contexts) + max(settings.widths)
+        tokens = max(behind or bench.DEFAULT_CONTEXTS) + max(settings.widths)
         loaded = _open(folder, tokens, engine=engine, isa=isa, threads=threads)
         result = bench.run(loaded, settings, progress)
     _show(result, name, json_output, bench_tables.show_steps)
