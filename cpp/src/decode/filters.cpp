@@ -1,10 +1,13 @@
 #include "decode/filters.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <iterator>
+#include <numeric>
 
 #include "base/math.h"
+#include "decode/row_loops.h"
 #include "decode/token_score.h"
 
 namespace mtp_rt {
@@ -46,53 +49,88 @@ Scored crossing(std::vector<Weighted>& entries, double target) {
   return first->entry;
 }
 
-/// Finds the smallest set of kept entries that reaches a mass, looking no further down than it must.
+/// Finds the smallest set of kept entries that reaches a mass, by sums over bins of z.
 class MassSearch {
  public:
   MassSearch(const ScoreRow& row, const Cut& cut) : row_(row), cut_(cut) {}
 
   /// Mass of all kept entries.
-  [[nodiscard]] double total() const {
-    double sum = 0.0;
-    for_each_between(kMassless, 1.0F, [&](const Weighted& kept) { sum += kept.mass; });
-    return sum;
+  [[nodiscard]] double total() {
+    fill(0, kBins);
+    return std::accumulate(sums_.begin(), sums_.begin() + kBins, 0.0);
   }
 
-  /// The last entry of the set for `target`, which is at most the total.
-  [[nodiscard]] Scored reach(double target) const {
-    float high = 1.0F;  // above every z
-    for (float low = -kStep; high > kMassless; high = low, low -= kStep) {
-      std::vector<Weighted> entries;
-      double sum = 0.0;
-      for_each_between(low, high, [&](const Weighted& kept) {
-        entries.push_back(kept);
-        sum += kept.mass;
-      });
-      if (sum >= target) return crossing(entries, target);
-      target -= sum;
+  /// The last entry of the set for `target`, which is at most the total. Most rows reach it among the likely
+  /// entries; only where they do not suffice are the others looked at.
+  [[nodiscard]] Scored reach(double target) {
+    std::size_t first = 0;
+    for (const std::size_t last : {kLikelyBins, kBins}) {
+      fill(first, last);
+      for (; first < last; ++first) {
+        if (sums_[first] >= target) {
+          std::vector<Weighted> entries = entries_of(first);
+          return crossing(entries, target);
+        }
+        target -= sums_[first];
+      }
     }
     return {kMassless, std::numeric_limits<Token>::max()};
   }
 
  private:
-  static constexpr float kStep = 2.0F;
+  static constexpr float kBinsPerUnit = 32.0F;
+  static constexpr auto kLikelyBins = static_cast<std::size_t>(6.0F * kBinsPerUnit);
+  static constexpr auto kBins = static_cast<std::size_t>(-kMassless * kBinsPerUnit) + 1;
 
-  /// Calls `visit` with the kept entries whose z lies in [low, high), by rising id.
-  template <typename Visit>
-  void for_each_between(float low, float high, Visit visit) const {
-    low = std::max(low, cut_.last.z);
+  static std::size_t bin(float z) {
+    return static_cast<std::size_t>(static_cast<std::int32_t>(std::min(-z, 1.0F - kMassless) * kBinsPerUnit));
+  }
+
+  /// The highest z of a bin.
+  static float upper_edge(std::size_t bin) { return -static_cast<float>(bin) / kBinsPerUnit; }
+
+  /// sums_[b] = mass of the kept entries in bin b, for bins first .. last - 1. Without a branch per entry:
+  /// what does not count goes to spare bins, a different one each so that no sum waits for the one before.
+  void fill(std::size_t first, std::size_t last) {
+    std::fill(sums_.begin() + static_cast<std::ptrdiff_t>(first),
+              sums_.begin() + static_cast<std::ptrdiff_t>(last), 0.0);
+    const float floor = std::max(upper_edge(last), cut_.last.z);
+    std::array<double, ScoreRow::kBlock> masses;
     for (std::size_t b = 0; b < row_.blocks(); ++b) {
-      if (row_.block_max(b) < low) continue;
+      if (row_.block_max(b) < floor) continue;
       const float* z = row_.block(b);
+      block_masses(z, masses.data());
       for (std::size_t i = 0; i < ScoreRow::kBlock; ++i) {
-        const Scored entry{z[i], static_cast<Token>(b * ScoreRow::kBlock + i)};
-        if (z[i] >= low && z[i] < high && cut_.keeps(entry)) visit(Weighted{entry, mass(z[i])});
+        const std::size_t place = bin(z[i]);
+        const bool counts = (place - first < last - first) & kept(z[i], b * ScoreRow::kBlock + i);
+        sums_[counts ? place : kBins + i] += masses[i];
       }
     }
   }
 
+  /// The kept entries of a bin.
+  [[nodiscard]] std::vector<Weighted> entries_of(std::size_t wanted) const {
+    std::vector<Weighted> entries;
+    const float floor = std::max(upper_edge(wanted + 1), cut_.last.z);
+    for (std::size_t b = 0; b < row_.blocks(); ++b) {
+      if (row_.block_max(b) < floor) continue;
+      const float* z = row_.block(b);
+      for (std::size_t i = 0; i < ScoreRow::kBlock; ++i) {
+        if (bin(z[i]) != wanted || !kept(z[i], b * ScoreRow::kBlock + i)) continue;
+        entries.push_back({{z[i], static_cast<Token>(b * ScoreRow::kBlock + i)}, mass(z[i])});
+      }
+    }
+    return entries;
+  }
+
+  /// Cut::keeps without branches.
+  [[nodiscard]] bool kept(float z, std::size_t token) const {
+    return (z > cut_.last.z) | ((z == cut_.last.z) & (static_cast<Token>(token) <= cut_.last.token));
+  }
+
   const ScoreRow& row_;
   const Cut& cut_;
+  std::array<double, kBins + ScoreRow::kBlock> sums_{};  // the last ones take what does not count
 };
 
 }  // namespace
@@ -127,7 +165,7 @@ Cut filter(const ScoreRow& row, const SamplingParams& params) {
   const bool whole_row = params.top_k <= 0 || static_cast<std::size_t>(params.top_k) >= row.size();
   if (!whole_row) cut.tighten({top_entries(row, params.top_k).back()});
   if (params.top_p < 1.0F) {
-    const MassSearch search(row, cut);
+    MassSearch search(row, cut);
     const double total = whole_row ? row.total_mass() : search.total();
     cut.tighten({search.reach(static_cast<double>(params.top_p) * total)});
   }

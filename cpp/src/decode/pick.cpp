@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "decode/filters.h"
+#include "decode/row_loops.h"
 #include "decode/score_row.h"
 #include "decode/token_score.h"
 #include "mtp_rt/error.h"
@@ -74,40 +75,18 @@ class NoisyArgmax {
   void visit_block(std::size_t block) {
     const float top = row_.block_max(block);
     if (top < cut_.last.z || static_cast<double>(top) + kMaxNoise < score_) return;
-    fill_words(block);
+    noise_words(seed_, position_, block, words_.data());
     // -log(-log(u)) <= -log(1 - u): where even the block's best entry cannot reach the score with a word,
     // none can.
-    const double reach = math::exp(std::min(static_cast<double>(top) - score_, 0.0));
-    const auto least = static_cast<std::uint32_t>(std::max(0.0, (1.0 - reach * 1.0001) * 0x1p32 - 2.0));
+    const float reach = math::exp(std::min(top - static_cast<float>(score_), 0.0F));
+    const auto least =
+        static_cast<std::uint32_t>(std::max(0.0, (1.0 - static_cast<double>(reach) * 1.0001) * 0x1p32 - 2.0));
     std::uint32_t hits = 0;
     for (const std::uint32_t word : words_) hits += word >= least ? 1 : 0;
     if (hits == 0) return;
     const float* z = row_.block(block);
     for (std::size_t i = 0; i < ScoreRow::kBlock; ++i) {
       if (words_[i] >= least) visit({z[i], static_cast<Token>(block * ScoreRow::kBlock + i)}, words_[i]);
-    }
-  }
-
-  /// words_ = the noise words of a block, all its quads round by round so that the loop vectorises.
-  void fill_words(std::size_t block) {
-    constexpr std::size_t kQuads = ScoreRow::kBlock / 4;
-    std::array<std::array<std::uint32_t, kQuads>, 4> lanes;
-    for (std::size_t q = 0; q < kQuads; ++q) {
-      const PhiloxBits counter = noise_counter(position_, static_cast<std::int32_t>(block * kQuads + q));
-      for (std::size_t lane = 0; lane < 4; ++lane) lanes[lane][q] = counter.lane[lane];
-    }
-    for (int round = 0; round < kPhiloxRounds; ++round) {
-      const std::uint32_t low = philox_key_low(seed_, round);
-      const std::uint32_t high = philox_key_high(seed_, round);
-#pragma GCC unroll 1
-      for (std::size_t q = 0; q < kQuads; ++q) {
-        const PhiloxBits in{{lanes[0][q], lanes[1][q], lanes[2][q], lanes[3][q]}};
-        const PhiloxBits out = philox_round(in, low, high);
-        for (std::size_t lane = 0; lane < 4; ++lane) lanes[lane][q] = out.lane[lane];
-      }
-    }
-    for (std::size_t q = 0; q < kQuads; ++q) {
-      for (std::size_t lane = 0; lane < 4; ++lane) words_[q * 4 + lane] = lanes[lane][q];
     }
   }
 

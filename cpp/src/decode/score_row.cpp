@@ -82,11 +82,11 @@ void ScoreRow::assign(std::span<const float> logits, float best, float temperatu
 
 double ScoreRow::total_mass() const {
   std::array<double, kBlock> sums{};
+  std::array<double, kBlock> masses;
   for (std::size_t b = 0; b < block_max_.size(); ++b) {
     if (block_max_[b] < kMassless) continue;
-    const float* z = block(b);
-#pragma GCC unroll 1
-    for (std::size_t i = 0; i < kBlock; ++i) sums[i] += mass(z[i]);
+    block_masses(block(b), masses.data());
+    for (std::size_t i = 0; i < kBlock; ++i) sums[i] += masses[i];
   }
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "decode/row_loops.h"
 #include "mtp_rt/token.h"
 
 namespace mtp_rt {
@@ -24,7 +25,7 @@ struct Best {
 /// Log-probabilities relative to the best token's: 0 for the best, -infinity for what may not be chosen.
 class ScoreRow {
  public:
-  static constexpr std::size_t kBlock = 64;
+  static constexpr std::size_t kBlock = kRowBlock;
 
   /// z = (logit - best) / temperature.
   void assign(std::span<const float> logits, float best, float temperature);
