@@ -28,6 +28,8 @@ class MappedModelDir final : public ModelDir {
                              std::string("needs a q8 output matrix, and ") + io::output_matrix(config_) +
                                  " is stored otherwise; set it to null");
     }
+    file_.forget(
+        file_.bytes());  // what the checks have read; an engine reads each tensor once more, in its order
   }
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept override { return path_; }
