@@ -158,7 +158,7 @@ class Scheduler:
     def waiting(self) -> int: ...
 
 def sample_text(engine: Engine, length: int) -> list[int]:
-    """`length` tokens that the model writes itself in slot 0, sampled at temperature 1: text for measurements."""
+    """`length` tokens that the model writes itself in slot 0, sampled at temperature 1; for measurements."""
 
 def time_verify(
     engine: Engine, width: int, context: int, repeat: int, slots: int = 1, text: Sequence[int] = ...
