@@ -93,8 +93,8 @@ class Record {
     for (const auto& [id, entry] : entries_) {
       const std::string name = "request " + std::to_string(id);
       demand(entry.finish.has_value(), name + " did not end");
-      demand(*entry.finish != FinishReason::error, name + " failed");
-      const bool cancelled = *entry.finish == FinishReason::cancelled;
+      demand(entry.finish != FinishReason::error, name + " failed");
+      const bool cancelled = entry.finish == FinishReason::cancelled;
       demand(entry.text.size() <= entry.expected.size() &&
                  std::equal(entry.text.begin(), entry.text.end(), entry.expected.begin()),
              name + " emitted another text");
