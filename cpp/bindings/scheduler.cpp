@@ -141,7 +141,7 @@ void bind_measurements(nb::module_& module) {
         return measure_costs(engine, max_width, 0);
       },
       "engine"_a, "max_width"_a = 8,
-      "Milliseconds of verify calls of 1 .. max_width rows (median, interleaved) in slot 0, which is empty "
+      "Milliseconds of verify calls of 1 .. max_width rows (fastest, interleaved) in slot 0, which is empty "
       "before\n"
       "and after: what Scheduler's verify_ms takes.");
 }

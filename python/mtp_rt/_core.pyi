@@ -169,7 +169,7 @@ def time_verify(
     """
 
 def measure_costs(engine: Engine, max_width: int = 8) -> list[float]:
-    """Milliseconds of verify calls of 1 .. max_width rows in slot 0 (median, interleaved): for verify_ms."""
+    """Milliseconds of verify calls of 1 .. max_width rows in slot 0 (fastest, interleaved): for verify_ms."""
 
 def read_bandwidth(threads: int, seconds: float = 0.2) -> float:
     """Streaming-read bandwidth of this machine in GB/s, measured now."""

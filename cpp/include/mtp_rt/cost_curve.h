@@ -24,8 +24,8 @@ namespace mtp_rt {
                                               std::span<const Token> text);
 
 /// Milliseconds of verify calls of 1, 2, ... rows in an empty slot, at most `max_width` and what the engine
-/// holds: medians of rounds that go through all widths, so that a change of the machine's pace meets all
-/// alike.
+/// holds: each width's fastest of rounds that go through all widths. The fastest, because other work on the
+/// machine only ever adds, and the curve is kept for later runs.
 [[nodiscard]] std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot slot);
 
 }  // namespace mtp_rt

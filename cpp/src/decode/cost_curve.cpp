@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <limits>
 #include <string>
 
 #include "mtp_rt/error.h"
@@ -89,13 +90,6 @@ class FilledSlots {
   std::vector<float> logits_;
 };
 
-/// Never 0: a clock may be too coarse for a tiny model.
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return std::max(*middle, 1e-6);
-}
-
 void check_measure(const EngineInfo& info, std::int32_t width, std::int32_t context, std::size_t slots) {
   if (width < 1) throw ArgumentError("width: " + std::to_string(width) + " is below 1");
   if (context < 0) throw ArgumentError("context: " + std::to_string(context) + " is negative");
@@ -142,7 +136,7 @@ std::vector<double> time_verify(Engine& engine, std::int32_t width, std::int32_t
 
 std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot slot) {
   constexpr std::int32_t kContext = 64;
-  constexpr std::int32_t kRounds = 7;
+  constexpr std::int32_t kRounds = 9;
   const EngineInfo& info = engine.info();
   if (max_width < 1) throw ArgumentError("max_width: " + std::to_string(max_width) + " is below 1");
   const std::int32_t widest = std::min({max_width, info.max_rows, info.context});
@@ -151,15 +145,15 @@ std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot s
   FilledSlots filled(engine, {&slot, 1}, text);
   filled.fill(context);
   filled.verify(widest, context);  // warm-up
-  std::vector<std::vector<double>> times(static_cast<std::size_t>(widest));
+  std::vector<double> fastest(static_cast<std::size_t>(widest), std::numeric_limits<double>::infinity());
   for (std::int32_t round = 0; round < kRounds; ++round) {
     for (std::int32_t width = 1; width <= widest; ++width) {
-      times[static_cast<std::size_t>(width) - 1].push_back(1e3 * filled.verify(width, context));
+      double& time = fastest[static_cast<std::size_t>(width) - 1];
+      // Never 0: a clock may be too coarse for a tiny model.
+      time = std::min(time, std::max(1e3 * filled.verify(width, context), 1e-6));
     }
   }
-  std::vector<double> medians;
-  for (const std::vector<double>& of_width : times) medians.push_back(median(of_width));
-  return medians;
+  return fastest;
 }
 
 }  // namespace mtp_rt
