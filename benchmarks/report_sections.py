@@ -47,10 +47,7 @@ def peers(result: Entry) -> str:
         "ours drafted is x",
         "prefill is x",
     ]
-    settings = [
-        f"- {name}: " + ", ".join(f"{key} {value}" for key, value in peer["settings"].items())
-        for name, peer in result["peers"].items()
-    ]
+    settings = [f"- {name}: {listed(peer['settings'])}" for name, peer in result["peers"].items()]
     return (
         table(header, rows)
         + f"\n{result['prompts']} prompts, {result['tokens']} tokens each, {result['repeat']} rounds; "
@@ -58,6 +55,11 @@ def peers(result: Entry) -> str:
         + "\n".join(settings)
         + "\n"
     )
+
+
+def listed(settings: Entry) -> str:
+    shown = {key: value for key, value in settings.items() if key != "system_info"}  # long; in the JSON
+    return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
 def speeds(system: Entry) -> list[str]:
@@ -118,11 +120,11 @@ def decode(result: Entry) -> str:
 
 
 def two_stage_head(result: Entry) -> str:
+    rates = result["tokens_per_second"]
     return (
         f"Best token the same in {result['same_best_token']} of {result['steps']} steps; KL divergence "
-        f"{result['kl_mean']:.4f} nats on average, {result['kl_p99']:.4f} at the 99th percentile. A plain "
-        "step takes "
-        f"{result['step_ms']['two_stage']:.2f} ms instead of {result['step_ms']['full']:.2f} "
+        f"{result['kl_mean']:.4f} nats on average, {result['kl_p99']:.4f} at the 99th percentile. Plain "
+        f"decoding runs at {rates['two_stage']:.0f} tokens/s instead of {rates['full']:.0f} "
         f"({result['speedup']:.2f}x).\n"
     )
 

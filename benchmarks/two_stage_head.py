@@ -4,7 +4,7 @@
 
 The full head writes greedily after the built-in prompts, and both heads see the same tokens. Per step: is the
 best token the same, and how far is the distribution (KL divergence of the two-stage head from the full one,
-in nats)? Speed: plain steps of both, in turn. Prints JSON.
+in nats)? Speed: plain decoding of both, prompt by prompt in turn. Prints JSON.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtp_rt import _core, hub, machine
-from mtp_rt.bench import measure, prompts
+from mtp_rt.bench import measure, prompts, session
 from mtp_rt.model_dir import read_model_dir
+from mtp_rt.request import draft_options
 from mtp_rt.tokenizer import Tokenizer
 
 CONTEXT = 2048
-SPEED_CONTEXT = 64
-CALLS_PER_ROUND = 8
+SPEED_TOKENS = 64
 
 Array = NDArray[np.float32]
 
@@ -41,9 +41,11 @@ def main() -> int:
     args = parser.parse_args()
     folder = Path(hub.resolve_model(args.model))
     engines = {name: open_engine(folder, name == "two_stage") for name in ("full", "two_stage")}
+    tokenizer = Tokenizer.load(folder)
+    texts = [tokenizer.encode_chat(prompt.conversation()) for prompt in prompts.built_in()]
     result = {
-        **fidelity(engines, folder, args.steps),
-        **speed(engines, args.repeat),
+        **fidelity(engines, texts, args.steps),
+        **speed(engines, texts, args.repeat),
         "model": args.model,
     }
     print(json.dumps(result, indent=2))
@@ -55,16 +57,14 @@ def open_engine(folder: Path, two_stage: bool) -> _core.Engine:
     return _core.Engine(str(folder), context=context, two_stage_head=two_stage)
 
 
-def fidelity(engines: dict[str, _core.Engine], folder: Path, steps: int) -> dict[str, Any]:
+def fidelity(engines: dict[str, _core.Engine], texts: list[list[int]], steps: int) -> dict[str, Any]:
     """Return how often the best token is the same, and the divergence, over greedy steps of the full head."""
-    tokenizer = Tokenizer.load(folder)
-    texts = prompts.built_in()
     per_prompt = -(-steps // len(texts))
     same, divergences = 0, []
-    for prompt in texts:
+    for text in texts:
         for engine in engines.values():
             engine.release(0)
-        rows = tokenizer.encode_chat(prompt.conversation())
+        rows = text
         for _ in range(per_prompt):
             full, two_stage = (last_logits(engine, rows) for engine in engines.values())
             best = int(full.argmax())
@@ -112,24 +112,40 @@ def log_softmax(logits: Array) -> NDArray[np.float64]:
     return result
 
 
-def speed(engines: dict[str, _core.Engine], repeat: int) -> dict[str, Any]:
-    """Return the median time of a plain step with either head, and the median of the rounds' ratios."""
+def speed(engines: dict[str, _core.Engine], texts: list[list[int]], repeat: int) -> dict[str, Any]:
+    """Return plain decoding rates with either head, and the median of the rounds' ratios.
+
+    Real text matters: how many entries the second stage computes depends on how sure the model is.
+    """
+    schedulers = {name: _core.Scheduler(engine, verify_ms=[1.0]) for name, engine in engines.items()}
     probe = measure.BandwidthProbe(machine.available_cores())
-    seconds: dict[str, list[float]] = {name: [] for name in engines}
+    seconds: dict[str, list[float]] = {name: [0.0] * repeat for name in engines}
     probe.sample()
-    for index, name in measure.interleaved(list(engines), repeat):
-        seconds[name].append(median(_core.time_verify(engines[name], 1, SPEED_CONTEXT, CALLS_PER_ROUND)))
-        if all(len(one) == index + 1 for one in seconds.values()):
-            probe.sample()
+    for index in range(repeat):
+        for number, text in enumerate(texts):
+            names = list(engines) if (index + number) % 2 == 0 else list(engines)[::-1]
+            for name in names:
+                group = session.decode(schedulers[name], [plain_request(text)])
+                seconds[name][index] += group.decode_seconds
+        probe.sample()
+    tokens = len(texts) * (SPEED_TOKENS - 1)
     info = engines["two_stage"].info
     return {
-        "step_ms": {name: measure.rounded(1e3 * median(one)) for name, one in seconds.items()},
+        "tokens_per_second": {
+            name: measure.rounded(tokens / median(one), 2) for name, one in seconds.items()
+        },
         "speedup": measure.rounded(
             median(full / two for full, two in zip(seconds["full"], seconds["two_stage"], strict=True))
         ),
         "weight_bytes": {name: engine.info.weight_bytes for name, engine in engines.items()},
         "machine": measure.machine_facts(info.isa, info.threads, probe),
     }
+
+
+def plain_request(text: list[int]) -> _core.Request:
+    """Return a greedy request that drafts nothing and ends at no end token."""
+    drafts = draft_options(0, "none")
+    return _core.Request(text, _core.SamplingParams(), max_tokens=SPEED_TOKENS, drafts=drafts)
 
 
 if __name__ == "__main__":
