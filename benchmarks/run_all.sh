@@ -13,6 +13,8 @@ record peers -- mtp-rt bench peers --repeat 7 --json
 record steps -- mtp-rt bench steps --repeat 9 --json
 record decode -- mtp-rt bench decode --ignore-eos --batch 1,4,16 --json
 record two_stage_head -- python benchmarks/two_stage_head.py
+record accuracy -- python benchmarks/accuracy.py
+record equality -- python benchmarks/equality.py
 record startup -- python benchmarks/startup.py
 record wheel -- python benchmarks/wheel.py
 python benchmarks/report.py

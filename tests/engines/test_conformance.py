@@ -113,7 +113,7 @@ def test_instruction_sets_and_threads(
 
 
 def needles(trials: int, opened: Any, tiny_model: Path, text_of: Any, report: Report) -> None:
-    engine, ids = opened(threads=2), prompts(tiny_model)
+    engine, ids = opened(), prompts(tiny_model)
     chosen = list(cases(tiny_model, seeds=4, temperatures=[0.3, 1.0], max_tokens=32))
     names = list(DRAFTING)
     verdict = Verdict()
@@ -140,7 +140,7 @@ def test_500_requests_in_a_crowd(
 @pytest.mark.slow
 def test_one_greedy_request_has_one_text(opened: Any, tiny_model: Path, text_of: Any) -> None:
     """100 times the same 256 tokens under random load."""
-    engine, ids = opened(threads=2), prompts(tiny_model)
+    engine, ids = opened(), prompts(tiny_model)
     if not engine.info.row_invariant:
         pytest.skip(f"{engine.info.name} does not promise row invariance")
     case = Case(ids[0], {}, max_tokens=256)
