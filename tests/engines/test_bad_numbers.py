@@ -118,3 +118,17 @@ def test_a_request_that_meets_nan_fails_alone(models: tuple[str, str]) -> None:
             assert event.error is None or "NaN" in event.error
     assert [ends[number] for number in numbers] == ["length", "error", "length", "error", "length"]
     assert [texts[number] for number in numbers] == [expected, [], expected, [], expected]
+
+
+@pytest.mark.parametrize("isa", available_isas())
+@pytest.mark.parametrize("gain", ["model.norm.weight", "model.layers.1.post_attention_layernorm.weight"])
+def test_quantized_weights_do_not_hide_a_nan(gain: str, isa: str, tiny_model: Path, tmp_path: Path) -> None:
+    """A NaN in one norm gain leaves no number in the logits: 8-bit activations keep it."""
+    config = json.loads((tiny_model / "config.json").read_text())
+    del config["mtp_rt"]
+    weights = stored_values(read_model_dir(tiny_model))
+    weights[gain] = weights[gain].copy()
+    weights[gain][50] = np.nan
+    write_llama(tmp_path / "nan", config, weights, layers="q4", lm_head="q8", rope_layout="interleaved")
+    engine = Engine(str(tmp_path / "nan"), isa=isa, threads=1)
+    assert np.isnan(verify(engine, chain(engine, 0, NEXT)).logits).all()

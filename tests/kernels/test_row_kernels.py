@@ -64,6 +64,17 @@ def test_quantize(values: Floats) -> None:
     assert np.array_equal(codes.reshape(-1, 32), np.rint(blocks * inverse[:, None]))
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 7, 15, 16, 31])
+def test_quantize_lets_no_bad_number_pass_for_a_good_one(bad: float, place: int) -> None:
+    """A block that is not finite has codes 0 and a scale that spoils every product with it."""
+    values = np.linspace(-3, 4, 32, dtype=np.float32)
+    values[place] = bad
+    codes, scale = on_every_isa("kernel_quantize", values)
+    assert not codes.any()
+    assert not np.isfinite(scale).any()
+
+
 @draws
 @given(arrays.arrays(np.float32, 64, elements=st.floats(width=32, allow_nan=False)))
 def test_to_half(values: Floats) -> None:

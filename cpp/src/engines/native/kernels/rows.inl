@@ -5,16 +5,17 @@ void quantize(const float* values, int rows, int block, const Activations& out) 
     const std::size_t at =
         (static_cast<std::size_t>(r / kPanel) * static_cast<std::size_t>(out.blocks) + block) * kPanel +
         r % kPanel;
-    const Lanes a = load(values);
-    const Lanes b = load(values + kLanes);
-    const float peak = lane_max(max(abs(a), abs(b)));
-    const float inverse = peak > 0.0F ? 127.0F / peak : 0.0F;
+    Lanes a = load(values);
+    Lanes b = load(values + kLanes);
+    const float greatest = lane_peak(peak(abs(a), abs(b)));
+    if (!(greatest <= 3.40282347e38F)) a = b = zero();  // the scale, not finite either, spoils the whole row
+    const float inverse = greatest > 0.0F ? 127.0F / greatest : 0.0F;
     const IntLanes qa = round(mul(a, all(inverse)));
     const IntLanes qb = round(mul(b, all(inverse)));
     store_bytes(qa, out.quantized + at * kBlock);
     store_bytes(qb, out.quantized + at * kBlock + kLanes);
     const std::int32_t total = sum(add(qa, qb));
-    const float scale = peak * (1.0F / 127.0F);
+    const float scale = greatest * (1.0F / 127.0F);
     out.scale[at] = scale;
     out.scaled_sum[at] = scale * static_cast<float>(total);
     out.offset[at] = -128 * total;

@@ -73,6 +73,19 @@ inline float lane_max(Lanes x) {
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
 
+/// The greatest of lanes that are not negative; NaN where one is: as integers, its bits are above all others.
+inline float lane_peak(Lanes x) {
+  const __m256i eight = _mm256_max_epi32(_mm256_castps_si256(x.a), _mm256_castps_si256(x.b));
+  __m128i four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xB1));
+  return __builtin_bit_cast(float, _mm_cvtsi128_si32(four));
+}
+inline __m256 peak(__m256 a, __m256 b) {
+  return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+inline Lanes peak(Lanes x, Lanes y) { return {peak(x.a, y.a), peak(x.b, y.b)}; }
+
 inline IntLanes all_int(std::int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
 inline IntLanes add(IntLanes x, IntLanes y) {
   return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};

@@ -59,6 +59,14 @@ inline float lane_max(Lanes x) {
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
 }
 
+/// The greatest of lanes that are not negative; NaN where one is: as integers, its bits are above all others.
+inline float lane_peak(Lanes x) {
+  return __builtin_bit_cast(float, _mm512_reduce_max_epi32(_mm512_castps_si512(x.v)));
+}
+inline Lanes peak(Lanes a, Lanes b) {
+  return {_mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a.v), _mm512_castps_si512(b.v)))};
+}
+
 inline IntLanes all_int(std::int32_t x) { return {_mm512_set1_epi32(x)}; }
 inline IntLanes add(IntLanes a, IntLanes b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline Lanes to_float(IntLanes a) { return {_mm512_cvtepi32_ps(a.v)}; }

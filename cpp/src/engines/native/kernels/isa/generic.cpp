@@ -121,6 +121,16 @@ inline float lane_max(Lanes x) {
   return x.v[0];
 }
 
+/// The greatest of lanes that are not negative; NaN where one is: as integers, its bits are above all others.
+inline Lanes peak(const Lanes& a, const Lanes& b) {
+  return each([&](int i) { return to_bits(a.v[i]) > to_bits(b.v[i]) ? a.v[i] : b.v[i]; });
+}
+inline float lane_peak(const Lanes& x) {
+  std::uint32_t greatest = 0;
+  for (const float v : x.v) greatest = to_bits(v) > greatest ? to_bits(v) : greatest;
+  return from_bits(greatest);
+}
+
 inline IntLanes all_int(std::int32_t x) {
   return each_int([=](int) { return x; });
 }
