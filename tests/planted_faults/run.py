@@ -89,14 +89,15 @@ class Workshop:
 
 
 def read_faults(only: list[str], quick: bool) -> list[Fault]:
-    """Return the faults to plant: those named in `only`, all where it is empty; if `quick` one of each file.
+    """Return the faults to plant: those named in `only`, all where it is empty; if `quick` one of each list.
 
     Raises:
         ValueError: a name is used twice or unknown, or a fault's `old` text does not occur exactly once.
     """
-    faults = [
-        Fault(**entry) for file in sorted(FAULTS.glob("*.json")) for entry in json.loads(file.read_text())
+    lists = [
+        [Fault(**entry) for entry in json.loads(file.read_text())] for file in sorted(FAULTS.glob("*.json"))
     ]
+    faults = [fault for one in lists for fault in one]
     names = [fault.name for fault in faults]
     if wrong := [name for name in names if names.count(name) > 1] + [
         name for name in only if name not in names
@@ -107,7 +108,7 @@ def read_faults(only: list[str], quick: bool) -> list[Fault]:
             raise ValueError(
                 f"{fault.name}: its old text occurs {found} times in {fault.file}; it must be once"
             )
-    return [fault for fault in faults if not only or fault.name in only]
+    return [fault for one in lists for fault in one[: 1 if quick else None] if not only or fault.name in only]
 
 
 def outcome(workshop: Workshop, fault: Fault) -> tuple[str, str]:
