@@ -28,14 +28,14 @@ using namespace nb::literals;
 namespace mtp_rt::bindings {
 namespace {
 
-template <std::size_t kDims>
-using FloatArray = nb::ndarray<nb::numpy, float, nb::ndim<kDims>, nb::c_contig>;
+template <std::size_t kDims, typename Value>
+using Array = nb::ndarray<nb::numpy, Value, nb::ndim<kDims>, nb::c_contig>;
 
-template <std::size_t kDims>
-FloatArray<kDims> to_array(std::vector<float>&& values, const std::array<std::size_t, kDims>& shape) {
-  auto* owned = new std::vector<float>(std::move(values));
-  const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<float>*>(p); });
-  return FloatArray<kDims>(owned->data(), kDims, shape.data(), owner);
+template <std::size_t kDims, typename Value>
+Array<kDims, Value> to_array(std::vector<Value>&& values, const std::array<std::size_t, kDims>& shape) {
+  auto* owned = new std::vector<Value>(std::move(values));
+  const nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<Value>*>(p); });
+  return Array<kDims, Value>(owned->data(), kDims, shape.data(), owner);
 }
 
 // The rows of a verify call, given as columns of equal length.
@@ -55,6 +55,42 @@ std::vector<VerifyRow> rows_from(const std::vector<Slot>& slots, const std::vect
                parents[i], wants_logits[i], !wants_state.empty() && wants_state[i]};
   }
   return rows;
+}
+
+// The rows of a draft call, given as columns of equal length.
+std::vector<DraftRow> draft_rows(const std::vector<Slot>& slots, const std::vector<Token>& tokens,
+                                 const std::vector<std::int32_t>& counts,
+                                 const std::vector<std::int32_t>& widths,
+                                 const std::vector<SamplingParams>& params) {
+  const std::size_t n = slots.size();
+  if (tokens.size() != n || counts.size() != n || widths.size() != n || params.size() != n) {
+    throw ArgumentError("draft: slots, tokens, counts, widths and params must have the same length");
+  }
+  std::vector<DraftRow> rows(n);
+  for (std::size_t i = 0; i < n; ++i) rows[i] = {slots[i], tokens[i], counts[i], widths[i], &params[i]};
+  return rows;
+}
+
+nb::tuple draft(Engine& engine, const std::vector<Slot>& slots, const std::vector<Token>& tokens,
+                const std::vector<std::int32_t>& counts, const std::vector<std::int32_t>& widths,
+                const std::vector<SamplingParams>& params) {
+  const std::vector<DraftRow> rows = draft_rows(slots, tokens, counts, widths, params);
+  std::size_t candidates = 0;
+  for (const DraftRow& row : rows) {
+    if (row.count < 0 || row.count > engine.info().extra_heads || row.width < 0 ||
+        row.width > kMaxDraftWidth) {
+      continue;  // the engine refuses it
+    }
+    candidates += static_cast<std::size_t>(row.count) * static_cast<std::size_t>(row.width);
+  }
+  std::vector<Token> drafted(candidates);
+  std::vector<float> chances(candidates);
+  {
+    const nb::gil_scoped_release release;
+    engine.draft(rows, {drafted, chances});
+  }
+  return nb::make_tuple(to_array<1>(std::move(drafted), {candidates}),
+                        to_array<1>(std::move(chances), {candidates}));
 }
 
 nb::tuple verify(Engine& engine, const std::vector<Slot>& slots, const std::vector<Token>& tokens,
@@ -99,7 +135,9 @@ void bind_info(nb::module_& module) {
       .def_ro("layers", &EngineInfo::layers)
       .def_ro("extra_heads", &EngineInfo::extra_heads)
       .def_ro("row_invariant", &EngineInfo::row_invariant)
-      .def_ro("weight_bytes", &EngineInfo::weight_bytes);
+      .def_ro("weight_bytes", &EngineInfo::weight_bytes)
+      .def_ro("head_bytes", &EngineInfo::head_bytes)
+      .def_ro("acceptance", &EngineInfo::acceptance);
 }
 
 std::shared_ptr<Engine> open(const std::string& model, const EngineOptions& options) {
@@ -134,6 +172,13 @@ void bind_engine(nb::module_& module) {
            "tapped layers\n"
            "[rows wanting states, taps, hidden].")
       .def("commit", &commit, "kept"_a, "Keep rows of the last verify call: (slot, row indices) pairs.")
+      .def("draft", &draft, "slots"_a, "tokens"_a, "counts"_a, "widths"_a, "params"_a,
+           "Propose tokens with the extra heads, behind each slot's last committed token (given, not yet in "
+           "the "
+           "cache).\n\n"
+           "Returns int32 tokens and float32 chances [sum of counts * widths]: row after row, depth after "
+           "depth, "
+           "best first.")
       .def("release", &Engine::release, "slot"_a, "Empty a slot.");
   module.def("available_isas", &native::available_isas,
              "Instruction sets this CPU can run, best first: a subset of avx512_vnni, avx2, generic.");

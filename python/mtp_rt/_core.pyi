@@ -30,6 +30,8 @@ class EngineInfo:
     extra_heads: int
     row_invariant: bool
     weight_bytes: int
+    head_bytes: int
+    acceptance: list[float]
 
 class Engine:
     def __init__(
@@ -60,6 +62,15 @@ class Engine:
         """Logits [wanted, vocab], trunk states [wanted, hidden], tapped layers [wanted, taps, hidden]."""
     def commit(self, kept: Sequence[tuple[int, Sequence[int]]]) -> None:
         """Keep rows of the last verify call: (slot, row indices) pairs."""
+    def draft(
+        self,
+        slots: Sequence[int],
+        tokens: Sequence[int],
+        counts: Sequence[int],
+        widths: Sequence[int],
+        params: Sequence[SamplingParams],
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Tokens and chances [sum of counts * widths]: row after row, depth after depth, best first."""
     def release(self, slot: int) -> None: ...
 
 class SamplingParams:

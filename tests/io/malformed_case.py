@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiny_dirs import Draft
+from tiny_dirs import Draft, tiny_draft
 
 from mtp_rt.errors import Error, ModelFormatError
 
@@ -25,6 +25,7 @@ class Case:
     change: Callable[[Draft], object] = lambda draft: None
     after: Callable[[Path], object] = lambda folder: None
     error: type[Error] = ModelFormatError
+    draft: Callable[[], Draft] = tiny_draft
 
 
 def file_cases(file: str) -> list[Case]:

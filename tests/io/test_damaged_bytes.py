@@ -5,6 +5,7 @@ Both readers were written from docs/model_dir.md and share no code below Python'
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from mutations import MutableText
-from tiny_dirs import tiny_draft
+from tiny_dirs import CONFIG, HEADS, tiny_draft, with_heads
 
 from mtp_rt import _core_testing
 from mtp_rt.errors import Error, ModelFormatError
@@ -38,7 +39,9 @@ def python_table(file: bytes) -> dict[str, tuple[str, tuple[int, ...], int, int]
 
 
 def python_config(text: bytes) -> dict[str, Any]:
-    config = dict(vars(parse_model_config(text)))
+    config = dataclasses.asdict(parse_model_config(text))
+    if config["extra_heads"] is not None:
+        del config["extra_heads"]["quantization"]
     return config | {"eos": list(config["eos"])}
 
 
@@ -87,8 +90,9 @@ def test_readers_agree_on_2000_mutated_headers() -> None:
     assert 20 < opened < 1900
 
 
-def test_readers_agree_on_2000_mutated_configs() -> None:
-    mutable = MutableText(json.dumps(tiny_draft().config), seed=11)
+@pytest.mark.parametrize("config", [CONFIG, with_heads(HEADS)], ids=["plain", "heads"])
+def test_readers_agree_on_2000_mutated_configs(config: dict[str, Any]) -> None:
+    mutable = MutableText(json.dumps(config), seed=11)
     seen = {"opens": 0, "ModelFormatError": 0, "UnsupportedError": 0}
     for _ in range(2000):
         text = mutable.next()
@@ -99,6 +103,8 @@ def test_readers_agree_on_2000_mutated_configs() -> None:
             singles = {
                 key: pytest.approx(native.pop(key), rel=1e-7) for key in ("rms_norm_eps", "two_stage_margin")
             }
+            acceptances = [(config["extra_heads"] or {}).pop("acceptance", None) for config in (ours, native)]
+            assert acceptances[0] == (acceptances[1] and pytest.approx(acceptances[1], rel=1e-7)), text
             assert ours == ours | native | singles, text
         seen[kind] += 1
     assert min(seen.values()) > 5, seen

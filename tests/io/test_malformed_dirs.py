@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from malformed_case import Case, no_directory_cases
 from malformed_config import CONFIG_CASES
+from malformed_heads import HEADS_CASES
 from malformed_weights import WEIGHTS_CASES
-from tiny_dirs import tiny_draft
+from tiny_dirs import BLOCK_HEADS, CONFIG, HEADS, tiny_draft, with_heads
 
 from mtp_rt import _core_testing
 from mtp_rt.errors import ModelFormatError
@@ -23,14 +25,19 @@ reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
 
 @reader
-def test_the_undamaged_directory_opens(read: Callable[[Path], object], tmp_path: Path) -> None:
-    read(tiny_draft().write(tmp_path / "model"))
+@pytest.mark.parametrize(
+    "config", [CONFIG, with_heads(HEADS), with_heads(BLOCK_HEADS)], ids=["plain", "heads", "block heads"]
+)
+def test_the_undamaged_directory_opens(
+    read: Callable[[Path], object], config: dict[str, Any], tmp_path: Path
+) -> None:
+    read(tiny_draft(config).write(tmp_path / "model"))
 
 
 @reader
-@pytest.mark.parametrize("case", CONFIG_CASES + WEIGHTS_CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CONFIG_CASES + WEIGHTS_CASES + HEADS_CASES, ids=lambda case: case.name)
 def test_a_bad_directory_is_refused(read: Callable[[Path], object], case: Case, tmp_path: Path) -> None:
-    draft = tiny_draft()
+    draft = case.draft()
     case.change(draft)
     folder = draft.write(tmp_path / "model")
     case.after(folder)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from tiny_dirs import CONFIG, Part, tiny_parts
+from tiny_dirs import BLOCK_HEADS, CONFIG, HEADS, Part, tiny_parts, with_heads
 
 from mtp_rt import _core_testing
 from mtp_rt.errors import ModelFormatError
@@ -29,6 +29,28 @@ def stream(parts: dict[str, Part]) -> Iterator[tuple[str, str, tuple[int, ...], 
 def tiny_dir(tmp_path: Path) -> Path:
     write_model_dir(tmp_path / "model", CONFIG, stream(tiny_parts()), {"tokenizer.json": b"{}"})
     return tmp_path / "model"
+
+
+@pytest.mark.parametrize("heads", [HEADS, BLOCK_HEADS], ids=["residual", "block"])
+def test_heads_come_back(heads: dict[str, Any], tmp_path: Path) -> None:
+    config = with_heads(heads)
+    parts = tiny_parts(config)
+    write_model_dir(tmp_path / "model", config, stream(parts))
+    ours, native = read_model_dir(tmp_path / "model"), _core_testing.ModelDir.open(str(tmp_path / "model"))
+    read = dataclasses.asdict(ours.config)["extra_heads"]
+    assert read == read | {
+        key: tuple(value) if isinstance(value, list) else value for key, value in heads.items()
+    }
+    assert native.config["extra_heads"] == {key: read[key] for key in read if key != "quantization"}
+    assert list(ours.tensors) == native.tensor_names == sorted(parts)
+    for name in (name for name in parts if name.startswith("heads.")):
+        assert native.tensor(name) == parts[name]
+        assert ours.tensor(name) == parts[name][2]
+    facts = describe(tmp_path / "model")
+    assert facts["extra_heads"]["weight_bytes"] == sum(
+        len(data) for name, (_, _, data) in parts.items() if name.startswith("heads.")
+    )
+    assert "heads.mlp.gate_proj" in facts["quantization"]
 
 
 def test_the_config_means_the_same_to_both_readers(tiny_dir: Path) -> None:

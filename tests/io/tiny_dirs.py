@@ -38,8 +38,35 @@ CONFIG: dict[str, Any] = {
     },
 }
 
+HEADS: dict[str, Any] = {
+    "preset": "recurrent",
+    "count": 3,
+    "wiring": "sequential",
+    "body": "residual",
+    "shared": True,
+    "intermediate_size": 32,
+    "taps": [0],
+    "draft_vocab_size": 32,
+    "output_norm": True,
+    "acceptance": [0.75, 0.5, 0.25],
+    "quantization": {"heads": "q4", "unembed": "q8"},
+}
+BLOCK_HEADS: dict[str, Any] = {
+    "count": 2,
+    "wiring": "sequential",
+    "body": "block",
+    "intermediate_size": 64,
+    "window": 16,
+}
+
+
+def with_heads(heads: Mapping[str, Any]) -> dict[str, Any]:
+    """The tiny model's config with these extra heads."""
+    return {**CONFIG, "mtp_rt": {**CONFIG["mtp_rt"], "heads": dict(heads)}}
+
+
 Part = tuple[str, tuple[int, ...], bytes]  # dtype, shape, bytes
-ELEMENT = {"F32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1}
+ELEMENT = {"F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1}
 
 
 def kind_in_tiny(name: str) -> str:
@@ -63,6 +90,8 @@ def _random_parts(
     layout = layout_of(parse_model_config(config))
     for name, size in layout.vectors.items():
         yield name, ("F32", (size,), _numbers(generator, "f", size))
+    for name, (size, bound) in layout.ids.items():
+        yield name, ("I32", (size,), struct.pack(f"<{size}i", *sorted(generator.sample(range(bound), size))))
     for name, (rows, cols) in layout.matrices.items():
         for part, (dtype, shape) in parts_of(name, kind_in(name), rows, cols).items():
             count = shape[0] * shape[1]
@@ -122,11 +151,11 @@ class Draft:
                 tensor["data_offsets"] = [offset - (end - begin) for offset in tensor["data_offsets"]]
 
 
-def tiny_draft() -> Draft:
+def tiny_draft(config: Mapping[str, Any] = CONFIG) -> Draft:
     """The tiny model as a draft: valid until something changes it."""
     header, data = {}, bytearray()
-    for name, (dtype, shape, content) in tiny_parts().items():
+    for name, (dtype, shape, content) in tiny_parts(config).items():
         offsets = [len(data), len(data) + len(content)]
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
         data += content
-    return Draft(copy.deepcopy(CONFIG), header, data)
+    return Draft(copy.deepcopy(dict(config)), header, data)

@@ -27,8 +27,12 @@ REVIEWED = {
     # model_layout.cpp: indices below the size of a span; products of two fields whose ranges were checked.
     "for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {",
     "std::memcpy(&bits, bytes.data() + i, sizeof bits);",
+    "std::memcpy(&id, view.bytes.subspan(static_cast<std::size_t>(i) * sizeof id).data(), sizeof id);",
     "const std::int64_t query_rows = std::int64_t{config.heads} * config.head_dim;",
     "const std::int64_t kv_rows = std::int64_t{config.kv_heads} * config.head_dim;",
+    # heads_layout.cpp: products of a hidden size and a small number.
+    "const std::int64_t inputs = sequential ? 2 * hidden : hidden;",
+    "const std::int64_t tapped = static_cast<std::int64_t>(heads.taps.size()) * hidden;",
     "if (int{plain} + int{q8} + int{q4} > 1) {",
     # safetensors.cpp: constants, and offsets that were compared with the file's size one line before.
     "length |= static_cast<std::uint64_t>(std::to_integer<unsigned char>(file_[i])) << (8 * i);",

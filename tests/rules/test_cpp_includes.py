@@ -18,11 +18,17 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "base": (set(), {"token", "error"}),
     "io": ({"base"}, {"token", "error", "model_config", "model_dir"}),
     "decode": ({"base"}, {"*"}),
-    "engines": ({"base", "io", "engines/native"}, {"token", "error", "model_config", "model_dir", "engine"}),
-    "engines/native": ({"base", "io", "engines"}, {"token", "error", "model_config", "model_dir", "engine"}),
+    "engines": (
+        {"base", "io", "engines/native"},
+        {"token", "error", "model_config", "model_dir", "sampling", "engine"},
+    ),
+    "engines/native": (
+        {"base", "io", "engines"},
+        {"token", "error", "model_config", "model_dir", "sampling", "engine"},
+    ),
     "bindings": ({"base", "io", "decode", "engines", "engines/native"}, {"*"}),
 }
-PUBLIC_ORDER = ["token", "error", "model_config", "model_dir", "engine", "sampling", "acceptance", "drafting"]
+PUBLIC_ORDER = ["token", "error", "model_config", "model_dir", "sampling", "engine", "acceptance", "drafting"]
 PUBLIC_ORDER += ["sequence", "decoder", "cost_curve", "scheduler", "mtp_rt"]
 
 

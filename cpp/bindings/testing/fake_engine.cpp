@@ -92,6 +92,10 @@ void FakeEngine::commit(std::span<const KeptRows> kept) {
   last_call_.clear();
 }
 
+void FakeEngine::draft(std::span<const DraftRow> /*rows*/, const DraftOutputs& /*outputs*/) {
+  throw UnsupportedError("fake: the engine has no extra heads");
+}
+
 void FakeEngine::release(Slot slot) {
   static_cast<void>(state(slot));
   if (++release_calls_ == options_.fail_release_at) throw EngineError("fake: release was told to fail");

@@ -32,6 +32,7 @@ class FakeEngine final : public Engine {
   [[nodiscard]] std::int32_t length(Slot slot) const override;
   void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) override;
   void commit(std::span<const KeptRows> kept) override;
+  void draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) override;
   void release(Slot slot) override;
 
   [[nodiscard]] std::int32_t verify_calls() const noexcept { return verify_calls_; }

@@ -16,6 +16,26 @@ using namespace nb::literals;
 namespace mtp_rt::testing {
 namespace {
 
+nb::dict heads_dict(const HeadsConfig& heads) {
+  static constexpr const char* kWirings[] = {"parallel", "chained", "sequential"};
+  static constexpr const char* kBodies[] = {"linear", "residual", "block"};
+  nb::dict values;
+  values["preset"] = heads.preset.empty() ? nb::none() : nb::cast(heads.preset);
+  values["count"] = heads.count;
+  values["wiring"] = kWirings[static_cast<int>(heads.wiring)];
+  values["body"] = kBodies[static_cast<int>(heads.body)];
+  values["shared"] = heads.shared;
+  values["intermediate_size"] =
+      heads.body == HeadBody::linear ? nb::none() : nb::cast(heads.intermediate_size);
+  values["taps"] = nb::tuple(nb::cast(heads.taps));
+  values["draft_vocab_size"] = heads.draft_vocab_size ? nb::cast(*heads.draft_vocab_size) : nb::none();
+  values["output_norm"] = heads.output_norm;
+  values["window"] = heads.window ? nb::cast(*heads.window) : nb::none();
+  values["acceptance"] =
+      heads.acceptance.empty() ? nb::none() : nb::object(nb::tuple(nb::cast(heads.acceptance)));
+  return values;
+}
+
 nb::dict config_dict(const ModelConfig& config) {
   nb::list eos;
   for (const Token token : config.eos) eos.append(token);
@@ -37,6 +57,7 @@ nb::dict config_dict(const ModelConfig& config) {
   values["bos"] = config.bos ? nb::cast(*config.bos) : nb::none();
   values["eos"] = eos;
   values["two_stage_margin"] = config.two_stage_margin ? nb::cast(*config.two_stage_margin) : nb::none();
+  values["extra_heads"] = config.extra_heads ? nb::object(heads_dict(*config.extra_heads)) : nb::none();
   return values;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "mtp_rt/model_dir.h"
+#include "mtp_rt/sampling.h"
 #include "mtp_rt/token.h"
 
 namespace mtp_rt {
@@ -27,9 +28,12 @@ struct EngineInfo {
   std::int32_t vocab_size = 0;
   std::int32_t hidden_size = 0;
   std::int32_t layers = 0;
-  std::int32_t extra_heads = 0;  // heads 2..n
-  bool row_invariant = false;    // a row's bits do not depend on the rows beside it
-  std::size_t weight_bytes = 0;  // read per plain step
+  std::int32_t extra_heads = 0;   // heads 2..n
+  bool row_invariant = false;     // a row's bits do not depend on the rows beside it
+  std::size_t weight_bytes = 0;   // read per plain step
+  std::size_t head_bytes = 0;     // read per draft step of one depth
+  std::vector<float> acceptance;  // [extra_heads] measured before: chance of draft k where those before it
+                                  // stood; empty: unknown
 };
 
 /// One row of a verify call: a token at a position of a slot.
@@ -53,6 +57,26 @@ struct VerifyOutputs {
   std::span<const std::int32_t>
       taps;                 // layers whose output (residual stream) is wanted, ascending; 0 = first layer
   std::span<float> tapped;  // [rows wanting states, taps, hidden_size]
+};
+
+/// What a slot wants drafted: tokens behind its last committed one.
+struct DraftRow {
+  Slot slot = 0;
+  Token token = 0;         // the last committed one, at position length(slot): not in the cache yet
+  std::int32_t count = 0;  // depths wanted, 1 .. info().extra_heads
+  std::int32_t width = 1;  // candidates per depth, 1 .. kMaxDraftWidth; the first is drafted on from
+  const SamplingParams* params = nullptr;  // never null; temperature, filters and seed rank the candidates
+};
+
+inline constexpr std::int32_t kMaxDraftWidth = 8;
+
+/// Where draft() writes: row after row, depth after depth, candidate after candidate, best first.
+///
+/// What the filters leave out comes last, with chance 0, and so does everything where a head's scores are not
+/// numbers.
+struct DraftOutputs {
+  std::span<Token> tokens;   // [sum of count * width]
+  std::span<float> chances;  // same; the head's own probability of the token, after temperature and filters
 };
 
 /// The rows of the last verify call that one slot keeps: indices into that call, a path from the slot's first
@@ -84,13 +108,19 @@ class Engine {
   /// Commits rows of the last verify call; slots not named keep none. Each slot at most once.
   virtual void commit(std::span<const KeptRows> kept) = 0;
 
+  /// Proposes tokens with the extra heads, from the state of each slot's last committed row. Changes nothing
+  /// that verify() computes.
+  /// Throws UnsupportedError without extra heads, ArgumentError on a malformed row, a slot without committed
+  /// positions or a wrong output size.
+  virtual void draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) = 0;
+
   /// Empties `slot`.
   virtual void release(Slot slot) = 0;
 };
 
 struct EngineOptions {
   std::string engine = "native";
-  std::string isa;           // empty: MTP_RT_ISA, or else the best this CPU has
+  std::string isa;           // empty: the best this CPU has; MTP_RT_ISA overrides
   std::int32_t threads = 0;  // 0: one per available core
   std::int32_t slots = 1;
   std::int32_t context = 0;            // 0: the model's

@@ -14,7 +14,7 @@
 
 namespace mtp_rt {
 
-enum class DType { f32, f16, bf16, i8, u8 };
+enum class DType { f32, f16, bf16, i32, i8, u8 };
 
 /// A tensor inside a mapped file; borrowed, lives as long as its ModelDir.
 struct TensorView {

@@ -1,6 +1,7 @@
 #include "io/json_fields.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <sstream>
 #include <unordered_set>
@@ -160,6 +161,12 @@ std::int64_t JsonFields::integer(const char* key, std::int64_t least, std::int64
   return *number;
 }
 
+std::int32_t JsonFields::blocks_of_32(const char* key, std::int64_t least, std::int64_t most) const {
+  const std::int64_t value = integer(key, least, most);
+  if (value % 32 != 0) fail(key, "is " + std::to_string(value) + "; expected a multiple of 32");
+  return static_cast<std::int32_t>(value);
+}
+
 double JsonFields::number(const char* key, double least, double most, std::optional<double> fallback) const {
   if (fallback && find(key) == nullptr) return *fallback;
   const Json& value = get(key);
@@ -194,6 +201,14 @@ void JsonFields::allow_only(std::initializer_list<std::string_view> keys) const 
     if (std::ranges::find(keys, std::string_view(key)) == keys.end()) {
       fail(printable(key), "is not a field of this format version; remove it or update mtp-rt");
     }
+  }
+}
+
+void check_kind(const JsonFields& fields, const char* key) {
+  static constexpr std::array<std::string_view, 5> kKinds = {"f32", "bf16", "q8", "q4", "mixed"};
+  const std::string kind = fields.string(key);
+  if (std::ranges::find(kKinds, kind) == kKinds.end()) {
+    fields.fail(key, "is \"" + printable(kind) + "\"; expected f32, bf16, q8, q4 or mixed");
   }
 }
 

@@ -45,6 +45,8 @@ class JsonFields {
   [[nodiscard]] const Json& get(const char* key) const;
   [[nodiscard]] std::int64_t integer(const char* key, std::int64_t least, std::int64_t most,
                                      std::optional<std::int64_t> fallback = std::nullopt) const;
+  /// The same, a multiple of 32: what the kernels' blocks need.
+  [[nodiscard]] std::int32_t blocks_of_32(const char* key, std::int64_t least, std::int64_t most) const;
   [[nodiscard]] double number(const char* key, double least, double most,
                               std::optional<double> fallback = std::nullopt) const;
   [[nodiscard]] bool boolean(const char* key, bool fallback) const;
@@ -63,6 +65,9 @@ class JsonFields {
   std::string file_;
   std::string path_;
 };
+
+/// Demands that the string `key` names a kind of stored matrices: f32, bf16, q8, q4 or mixed.
+void check_kind(const JsonFields& fields, const char* key);
 
 /// `value` as an integer within [least, most]; nothing if it is another type or outside.
 [[nodiscard]] std::optional<std::int64_t> as_integer(const Json& value, std::int64_t least,

@@ -1,8 +1,6 @@
 #include "mtp_rt/model_config.h"
 
-#include <algorithm>
-#include <array>
-
+#include "io/heads_config.h"
 #include "io/json_fields.h"
 #include "mtp_rt/error.h"
 
@@ -16,13 +14,6 @@ constexpr std::int64_t kMaxEos = 64;
 
 [[noreturn]] void unsupported(const JsonFields& fields, const char* key, const std::string& problem) {
   throw UnsupportedError(fields.file() + ": " + fields.full_name(key) + ": " + problem);
-}
-
-/// An integer of [least, most] that is a multiple of 32: what the kernels' blocks need.
-std::int32_t blocks_of_32(const JsonFields& fields, const char* key, std::int64_t least, std::int64_t most) {
-  const std::int64_t value = fields.integer(key, least, most);
-  if (value % 32 != 0) fields.fail(key, "is " + std::to_string(value) + "; expected a multiple of 32");
-  return static_cast<std::int32_t>(value);
 }
 
 void read_architecture(const JsonFields& fields, ModelConfig& config) {
@@ -44,8 +35,8 @@ void read_sizes(const JsonFields& fields, ModelConfig& config) {
   const auto size = [&fields](const char* key, std::int64_t most, std::int64_t least = 1) {
     return static_cast<std::int32_t>(fields.integer(key, least, most));
   };
-  config.hidden_size = blocks_of_32(fields, "hidden_size", 32, 65536);
-  config.intermediate_size = blocks_of_32(fields, "intermediate_size", 32, 65536);
+  config.hidden_size = fields.blocks_of_32("hidden_size", 32, 65536);
+  config.intermediate_size = fields.blocks_of_32("intermediate_size", 32, 65536);
   config.layers = size("num_hidden_layers", 1024);
   config.heads = size("num_attention_heads", 1024);
   config.kv_heads =
@@ -56,7 +47,7 @@ void read_sizes(const JsonFields& fields, ModelConfig& config) {
                                            std::to_string(config.heads));
   }
   if (fields.find("head_dim") != nullptr) {
-    config.head_dim = blocks_of_32(fields, "head_dim", 32, 512);
+    config.head_dim = fields.blocks_of_32("head_dim", 32, 512);
   } else {
     config.head_dim = config.hidden_size / config.heads;
     if (config.hidden_size % config.heads != 0 || config.head_dim % 32 != 0 || config.head_dim < 32 ||
@@ -110,16 +101,11 @@ void read_special_tokens(const JsonFields& fields, ModelConfig& config) {
 
 /// Fields that inform and steer nothing: only their form is checked.
 void check_notes(const JsonFields& own) {
-  static constexpr std::array<std::string_view, 5> kKinds = {"f32", "bf16", "q8", "q4", "mixed"};
   if (own.find("quantization") != nullptr) {
     const JsonFields kinds = own.object("quantization");
     kinds.allow_only({"layers", "lm_head"});
     for (const char* const key : {"layers", "lm_head"}) {
-      if (kinds.find(key) == nullptr) continue;
-      const std::string kind = kinds.string(key);
-      if (std::ranges::find(kKinds, kind) == kKinds.end()) {
-        kinds.fail(key, "is \"" + io::printable(kind) + "\"; expected f32, bf16, q8, q4 or mixed");
-      }
+      if (kinds.find(key) != nullptr) io::check_kind(kinds, key);
     }
   }
   if (own.find("source") != nullptr) {
@@ -142,6 +128,7 @@ void read_own_fields(const JsonFields& own, ModelConfig& config) {
     head.allow_only({"margin"});
     config.two_stage_margin = static_cast<float>(head.number("margin", 1e-3, 100.0));
   }
+  if (own.find("heads") != nullptr) config.extra_heads = io::read_heads(own.object("heads"), config);
   check_notes(own);
 }
 
@@ -158,7 +145,7 @@ ModelConfig parse_model_config(std::string_view text, const std::string& file) {
     unsupported(own, "format_version",
                 "version " + std::to_string(config.format_version) + " is newer than this mtp-rt; update it");
   }
-  own.allow_only({"format_version", "rope_layout", "two_stage_head", "quantization", "source"});
+  own.allow_only({"format_version", "rope_layout", "two_stage_head", "heads", "quantization", "source"});
   read_sizes(fields, config);
   refuse_other_features(fields);
   config.tied_embedding = fields.boolean("tie_word_embeddings", false);

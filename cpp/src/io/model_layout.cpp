@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "io/heads_layout.h"
 #include "mtp_rt/error.h"
 
 namespace mtp_rt::io {
@@ -72,30 +73,48 @@ void check_finite(const Finder& finder, const std::string& tensor, const TensorV
     finder.fail(tensor, "holds a number that is not finite; write the model again");
 }
 
+void check_ids(const Finder& finder, const IdsSpec& spec, const TensorView& view) {
+  std::int64_t before = -1;
+  for (std::int64_t i = 0; i < spec.size; ++i) {
+    std::int32_t id = 0;
+    std::memcpy(&id, view.bytes.subspan(static_cast<std::size_t>(i) * sizeof id).data(), sizeof id);
+    if (id <= before || id >= spec.bound) {
+      finder.fail(spec.name, "holds " + std::to_string(id) + " at index " + std::to_string(i) +
+                                 "; expected ascending ids below " + std::to_string(spec.bound));
+    }
+    before = id;
+  }
+}
+
 }  // namespace
 
-ModelLayout layout_of(const ModelConfig& config) {
+void add_block(const std::string& prefix, const ModelConfig& config, std::int64_t inner,
+               ModelLayout& layout) {
   // Both factors are at most 1,024 and 512: see model_config.cpp.
   const std::int64_t query_rows = std::int64_t{config.heads} * config.head_dim;
   const std::int64_t kv_rows = std::int64_t{config.kv_heads} * config.head_dim;
   const std::int64_t hidden = config.hidden_size;
-  const std::int64_t inner = config.intermediate_size;
+  layout.vectors.push_back({prefix + "input_layernorm.weight", hidden});
+  layout.matrices.push_back({prefix + "self_attn.q_proj.weight", query_rows, hidden});
+  layout.matrices.push_back({prefix + "self_attn.k_proj.weight", kv_rows, hidden});
+  layout.matrices.push_back({prefix + "self_attn.v_proj.weight", kv_rows, hidden});
+  layout.matrices.push_back({prefix + "self_attn.o_proj.weight", hidden, query_rows});
+  layout.vectors.push_back({prefix + "post_attention_layernorm.weight", hidden});
+  layout.matrices.push_back({prefix + "mlp.gate_proj.weight", inner, hidden});
+  layout.matrices.push_back({prefix + "mlp.up_proj.weight", inner, hidden});
+  layout.matrices.push_back({prefix + "mlp.down_proj.weight", hidden, inner});
+}
+
+ModelLayout layout_of(const ModelConfig& config) {
+  const std::int64_t hidden = config.hidden_size;
   ModelLayout layout;
   layout.matrices.push_back({"model.embed_tokens.weight", config.vocab_size, hidden});
   if (!config.tied_embedding) layout.matrices.push_back({"lm_head.weight", config.vocab_size, hidden});
   for (std::int32_t i = 0; i < config.layers; ++i) {
-    const std::string layer = "model.layers." + std::to_string(i) + ".";
-    layout.vectors.push_back({layer + "input_layernorm.weight", hidden});
-    layout.matrices.push_back({layer + "self_attn.q_proj.weight", query_rows, hidden});
-    layout.matrices.push_back({layer + "self_attn.k_proj.weight", kv_rows, hidden});
-    layout.matrices.push_back({layer + "self_attn.v_proj.weight", kv_rows, hidden});
-    layout.matrices.push_back({layer + "self_attn.o_proj.weight", hidden, query_rows});
-    layout.vectors.push_back({layer + "post_attention_layernorm.weight", hidden});
-    layout.matrices.push_back({layer + "mlp.gate_proj.weight", inner, hidden});
-    layout.matrices.push_back({layer + "mlp.up_proj.weight", inner, hidden});
-    layout.matrices.push_back({layer + "mlp.down_proj.weight", hidden, inner});
+    add_block("model.layers." + std::to_string(i) + ".", config, config.intermediate_size, layout);
   }
   layout.vectors.push_back({"model.norm.weight", hidden});
+  if (config.extra_heads) add_heads(config, layout);
   return layout;
 }
 
@@ -145,6 +164,11 @@ void check_layout(const TensorTable& table, std::span<const std::byte> file, con
     static_cast<void>(finder.get(spec.name, {DType::f32}, {spec.size}));
     known.insert(spec.name);
   }
+  std::vector<TensorView> ids;
+  for (const IdsSpec& spec : layout.ids) {
+    ids.push_back(finder.get(spec.name, {DType::i32}, {spec.size}));
+    known.insert(spec.name);
+  }
   std::vector<std::pair<std::string, TensorView>> halves;
   for (const MatrixSpec& spec : layout.matrices) {
     const WeightView view = find_matrix(table, file, spec, name);
@@ -172,6 +196,7 @@ void check_layout(const TensorTable& table, std::span<const std::byte> file, con
     }
   }
   for (const auto& [tensor, view] : halves) check_finite(finder, tensor, view);
+  for (std::size_t i = 0; i < ids.size(); ++i) check_ids(finder, layout.ids[i], ids[i]);
 }
 
 }  // namespace mtp_rt::io

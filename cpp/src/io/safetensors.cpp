@@ -25,9 +25,10 @@ struct DTypeRow {
   const char* name;
   std::size_t size;
 };
-constexpr std::array<DTypeRow, 5> kDTypes = {{{DType::f32, "F32", 4},
+constexpr std::array<DTypeRow, 6> kDTypes = {{{DType::f32, "F32", 4},
                                               {DType::f16, "F16", 2},
                                               {DType::bf16, "BF16", 2},
+                                              {DType::i32, "I32", 4},
                                               {DType::i8, "I8", 1},
                                               {DType::u8, "U8", 1}}};
 
@@ -112,7 +113,7 @@ class HeaderReader {
     if (found == value.end()) fail(tensor, "has no dtype");
     const auto row = std::ranges::find_if(kDTypes, [&](const DTypeRow& r) { return *found == r.name; });
     if (row == kDTypes.end()) {
-      fail(tensor, "has dtype " + describe(*found) + "; expected F32, F16, BF16, I8 or U8");
+      fail(tensor, "has dtype " + describe(*found) + "; expected F32, F16, BF16, I32, I8 or U8");
     }
     return row->dtype;
   }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 from mtp_rt.errors import UnsupportedError
+from mtp_rt.model_dir.heads import HeadsConfig, read_heads
 from mtp_rt.model_dir.json_text import JsonFields, describe, is_integer, parse_json_object, printable
 
 CONFIG_FILE = "config.json"
@@ -34,6 +35,7 @@ class ModelConfig:
     bos: int | None
     eos: tuple[int, ...]
     two_stage_margin: float | None
+    extra_heads: HeadsConfig | None
     quantization: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,7 +53,7 @@ def parse_model_config(text: bytes, file: str = CONFIG_FILE) -> ModelConfig:
     version = own.integer("format_version", 1, 1 << 30)
     if version != 1:
         _unsupported(own, "format_version", f"version {version} is newer than this mtp-rt; update it")
-    own.allow_only(("format_version", "rope_layout", "two_stage_head", "quantization", "source"))
+    own.allow_only(("format_version", "rope_layout", "two_stage_head", "heads", "quantization", "source"))
     sizes = _sizes(fields)
     _refuse_other_features(fields)
     return ModelConfig(
@@ -61,6 +63,7 @@ def parse_model_config(text: bytes, file: str = CONFIG_FILE) -> ModelConfig:
         tied_embedding=fields.boolean("tie_word_embeddings", False),
         **_special_tokens(fields, sizes["vocab_size"]),
         **_own_fields(own),
+        extra_heads=_extra_heads(own, sizes),
     )
 
 
@@ -81,16 +84,9 @@ def _architecture(fields: JsonFields) -> str:
     return names[0]
 
 
-def _blocks_of_32(fields: JsonFields, key: str, least: int, most: int) -> int:
-    value = fields.integer(key, least, most)
-    if value % 32 != 0:
-        fields.fail(key, f"is {value}; expected a multiple of 32")
-    return value
-
-
 def _sizes(fields: JsonFields) -> dict[str, Any]:
-    hidden_size = _blocks_of_32(fields, "hidden_size", 32, 65536)
-    intermediate_size = _blocks_of_32(fields, "intermediate_size", 32, 65536)
+    hidden_size = fields.blocks_of_32("hidden_size", 32, 65536)
+    intermediate_size = fields.blocks_of_32("intermediate_size", 32, 65536)
     layers = fields.integer("num_hidden_layers", 1, 1024)
     heads = fields.integer("num_attention_heads", 1, 1024)
     kv_heads = fields.integer("num_key_value_heads", 1, heads, heads)
@@ -99,7 +95,7 @@ def _sizes(fields: JsonFields) -> dict[str, Any]:
             "num_key_value_heads", f"is {kv_heads}; expected a divisor of num_attention_heads, {heads}"
         )
     if fields.find("head_dim") is not None:
-        head_dim = _blocks_of_32(fields, "head_dim", 32, 512)
+        head_dim = fields.blocks_of_32("head_dim", 32, 512)
     else:
         head_dim = hidden_size // heads
         if hidden_size % heads != 0 or head_dim % 32 != 0 or not 32 <= head_dim <= 512:
@@ -169,6 +165,12 @@ def _own_fields(own: JsonFields) -> dict[str, Any]:
     }
 
 
+def _extra_heads(own: JsonFields, sizes: Mapping[str, int]) -> HeadsConfig | None:
+    if own.find("heads") is None:
+        return None
+    return read_heads(own.object("heads"), layers=sizes["layers"], vocab_size=sizes["vocab_size"])
+
+
 def _quantization(own: JsonFields) -> dict[str, str]:
     if own.find("quantization") is None:
         return {}
@@ -177,9 +179,7 @@ def _quantization(own: JsonFields) -> dict[str, str]:
     quantization = {}
     for key in ("layers", "lm_head"):
         if kinds.find(key) is not None:
-            quantization[key] = kinds.string(key)
-            if quantization[key] not in {"f32", "bf16", "q8", "q4", "mixed"}:
-                kinds.fail(key, f"is {describe(quantization[key])}; expected f32, bf16, q8, q4 or mixed")
+            quantization[key] = kinds.kind(key)
     return quantization
 
 

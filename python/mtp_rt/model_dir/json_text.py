@@ -159,6 +159,13 @@ class JsonFields:
             self.fail(key, f"is {describe(value)}; expected an integer from {least} to {most}")
         return int(value)
 
+    def blocks_of_32(self, key: str, least: int, most: int) -> int:
+        """Return an integer of [least, most] that is a multiple of 32: what the kernels' blocks need."""
+        value = self.integer(key, least, most)
+        if value % 32 != 0:
+            self.fail(key, f"is {value}; expected a multiple of 32")
+        return value
+
     def number(self, key: str, least: float, most: float, fallback: float | None = None) -> float:
         """Return a number of [least, most]."""
         if fallback is not None and self.find(key) is None:
@@ -196,3 +203,10 @@ class JsonFields:
         for key in sorted(self._members):
             if key not in keys:
                 self.fail(printable(key), "is not a field of this format version; remove it or update mtp-rt")
+
+    def kind(self, key: str) -> str:
+        """Return the name of a kind of stored matrices: f32, bf16, q8, q4 or mixed."""
+        value = self.string(key)
+        if value not in {"f32", "bf16", "q8", "q4", "mixed"}:
+            self.fail(key, f"is {describe(value)}; expected f32, bf16, q8, q4 or mixed")
+        return value

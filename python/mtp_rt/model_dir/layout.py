@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from mtp_rt.errors import ModelFormatError
 from mtp_rt.model_dir.config import ModelConfig
+from mtp_rt.model_dir.heads import HeadsConfig
 from mtp_rt.model_dir.safetensors import WEIGHTS_FILE, StoredTensor
 
 Kind = Literal["f32", "bf16", "q8", "q4"]
@@ -16,32 +18,86 @@ BLOCK = 32
 
 @dataclass(frozen=True)
 class Layout:
-    """Every weight of a model: matrices by name with [rows, cols], vectors by name with their size."""
+    """Every weight of a model.
 
-    matrices: Mapping[str, tuple[int, int]]
-    vectors: Mapping[str, int]
+    Attributes:
+        matrices: [rows, cols] by name.
+        vectors: size by name.
+        ids: lists of strictly ascending token ids by name: their size, and what each id is below.
+    """
+
+    matrices: dict[str, tuple[int, int]] = field(default_factory=dict)
+    vectors: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def layout_of(config: ModelConfig) -> Layout:
     """Return every weight of a model with this config, embedding first."""
-    query_rows, kv_rows = config.heads * config.head_dim, config.kv_heads * config.head_dim
-    hidden, inner = config.hidden_size, config.intermediate_size
-    matrices = {"model.embed_tokens.weight": (config.vocab_size, hidden)}
+    hidden = config.hidden_size
+    layout = Layout()
+    layout.matrices["model.embed_tokens.weight"] = (config.vocab_size, hidden)
     if not config.tied_embedding:
-        matrices["lm_head.weight"] = (config.vocab_size, hidden)
-    vectors = {}
-    for layer in (f"model.layers.{i}" for i in range(config.layers)):
-        vectors[f"{layer}.input_layernorm.weight"] = hidden
-        matrices[f"{layer}.self_attn.q_proj.weight"] = (query_rows, hidden)
-        matrices[f"{layer}.self_attn.k_proj.weight"] = (kv_rows, hidden)
-        matrices[f"{layer}.self_attn.v_proj.weight"] = (kv_rows, hidden)
-        matrices[f"{layer}.self_attn.o_proj.weight"] = (hidden, query_rows)
-        vectors[f"{layer}.post_attention_layernorm.weight"] = hidden
-        matrices[f"{layer}.mlp.gate_proj.weight"] = (inner, hidden)
-        matrices[f"{layer}.mlp.up_proj.weight"] = (inner, hidden)
-        matrices[f"{layer}.mlp.down_proj.weight"] = (hidden, inner)
-    vectors["model.norm.weight"] = hidden
-    return Layout(matrices, vectors)
+        layout.matrices["lm_head.weight"] = (config.vocab_size, hidden)
+    for i in range(config.layers):
+        _add_block(layout, f"model.layers.{i}", config, config.intermediate_size)
+    layout.vectors["model.norm.weight"] = hidden
+    heads = heads_layout_of(config)
+    layout.matrices.update(heads.matrices)
+    layout.vectors.update(heads.vectors)
+    layout.ids.update(heads.ids)
+    return layout
+
+
+def heads_layout_of(config: ModelConfig) -> Layout:
+    """Return the weights of the extra heads of a model with this config: none where it has no heads."""
+    layout = Layout()
+    heads, hidden = config.extra_heads, config.hidden_size
+    if heads is None:
+        return layout
+    if heads.taps:
+        layout.matrices["heads.fuse.weight"] = (hidden, len(heads.taps) * hidden)
+    for m in range(heads.modules):
+        _add_module(layout, f"heads.{m}", config, heads)
+    if heads.draft_vocab_size is not None:
+        layout.matrices["heads.unembed.weight"] = (heads.draft_vocab_size, hidden)
+        layout.ids["heads.draft_ids"] = (heads.draft_vocab_size, config.vocab_size)
+    return layout
+
+
+def _add_module(layout: Layout, prefix: str, config: ModelConfig, heads: HeadsConfig) -> None:
+    hidden, inner = config.hidden_size, heads.intermediate_size or 0
+    inputs = hidden
+    if heads.wiring == "sequential":
+        inputs = 2 * hidden
+        layout.vectors[f"{prefix}.state_norm.weight"] = hidden
+        layout.vectors[f"{prefix}.embed_norm.weight"] = hidden
+    if heads.body == "linear":
+        layout.matrices[f"{prefix}.linear.weight"] = (hidden, inputs)
+    elif heads.body == "residual":
+        layout.matrices[f"{prefix}.mlp.gate_proj.weight"] = (inner, inputs)
+        layout.matrices[f"{prefix}.mlp.up_proj.weight"] = (inner, inputs)
+        layout.matrices[f"{prefix}.mlp.down_proj.weight"] = (hidden, inner)
+    else:
+        if heads.wiring == "sequential":
+            layout.matrices[f"{prefix}.input_proj.weight"] = (hidden, inputs)
+        _add_block(layout, prefix, config, inner)
+    if heads.output_norm:
+        layout.vectors[f"{prefix}.norm.weight"] = hidden
+
+
+def _add_block(layout: Layout, prefix: str, config: ModelConfig, inner: int) -> None:
+    """Add a transformer block whose MLP is `inner` wide."""
+    query_rows, kv_rows = config.heads * config.head_dim, config.kv_heads * config.head_dim
+    hidden = config.hidden_size
+    layout.vectors[f"{prefix}.input_layernorm.weight"] = hidden
+    layout.matrices[f"{prefix}.self_attn.q_proj.weight"] = (query_rows, hidden)
+    layout.matrices[f"{prefix}.self_attn.k_proj.weight"] = (kv_rows, hidden)
+    layout.matrices[f"{prefix}.self_attn.v_proj.weight"] = (kv_rows, hidden)
+    layout.matrices[f"{prefix}.self_attn.o_proj.weight"] = (hidden, query_rows)
+    layout.vectors[f"{prefix}.post_attention_layernorm.weight"] = hidden
+    layout.matrices[f"{prefix}.mlp.gate_proj.weight"] = (inner, hidden)
+    layout.matrices[f"{prefix}.mlp.up_proj.weight"] = (inner, hidden)
+    layout.matrices[f"{prefix}.mlp.down_proj.weight"] = (hidden, inner)
 
 
 def output_matrix(config: ModelConfig) -> str:
@@ -92,14 +148,17 @@ def check_layout(tensors: Mapping[str, StoredTensor], data: memoryview, layout: 
         layout: the weights that config.json asks for.
 
     Raises:
-        ModelFormatError: a tensor is missing, stored twice, unknown, of another dtype or shape, or a scale or
-            minimum that is not finite.
+        ModelFormatError: a tensor is missing, stored twice, unknown, of another dtype or shape, a scale or
+            minimum that is not finite, or an id out of order.
     """
     known: set[str] = set()
     kinds: dict[str, Kind] = {}
     halves: list[str] = []
     for name, size in layout.vectors.items():
         _demand(tensors, name, "F32", (size,))
+        known.add(name)
+    for name, (size, _bound) in layout.ids.items():
+        _demand(tensors, name, "I32", (size,))
         known.add(name)
     for name, (rows, cols) in layout.matrices.items():
         kinds[name] = kind_of(tensors, name)
@@ -120,6 +179,8 @@ def check_layout(tensors: Mapping[str, StoredTensor], data: memoryview, layout: 
         if not all_finite_f16(data[tensors[name].begin : tensors[name].end]):
             problem = "holds a number that is not finite; write the model again"
             raise ModelFormatError(WEIGHTS_FILE, name, problem)
+    for name, (_size, bound) in layout.ids.items():
+        _check_ids(name, data[tensors[name].begin : tensors[name].end], bound)
     return kinds
 
 
@@ -132,6 +193,15 @@ def _demand(tensors: Mapping[str, StoredTensor], name: str, dtype: str, shape: t
     if tensor.shape != shape:
         problem = f"has shape {list(tensor.shape)}; config.json asks for {list(shape)}"
         raise ModelFormatError(WEIGHTS_FILE, name, problem)
+
+
+def _check_ids(name: str, data: memoryview, bound: int) -> None:
+    before = -1
+    for index, (token,) in enumerate(struct.iter_unpack("<i", data)):
+        if not before < token < bound:
+            problem = f"holds {token} at index {index}; expected ascending ids below {bound}"
+            raise ModelFormatError(WEIGHTS_FILE, name, problem)
+        before = token
 
 
 _EXPONENT_FULL = bytes([*range(0x7C, 0x80), *range(0xFC, 0x100)])

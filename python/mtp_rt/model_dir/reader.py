@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import mmap
 import os
@@ -93,8 +94,9 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     Keys: path, architecture, sizes {hidden_size, intermediate_size, layers, heads, kv_heads, head_dim,
     vocab_size, context}, tied_embedding, rope_layout, rope_theta, parameters (count; a tied embedding counts
     once), quantization {matrix kind such as "self_attn.q_proj": {storage kind: matrices}}, weight_bytes (of
-    the tensors), file_bytes, two_stage_head (null or {margin}), bos, eos, source, tokenizer, chat_template
-    (whether present).
+    the tensors), file_bytes, two_stage_head (null or {margin}), extra_heads (null or their fields of
+    config.json and weight_bytes, part of those above), bos, eos, source, tokenizer, chat_template (whether
+    present).
     """
     model = read_model_dir(path)
     config = model.config
@@ -126,6 +128,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         "weight_bytes": sum(tensor.end - tensor.begin for tensor in model.tensors.values()),
         "file_bytes": model.file_bytes,
         "two_stage_head": None if config.two_stage_margin is None else {"margin": config.two_stage_margin},
+        "extra_heads": _describe_heads(model),
         "bos": config.bos,
         "eos": list(config.eos),
         "source": dict(config.source),
@@ -134,9 +137,23 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def _describe_heads(model: ModelDir) -> dict[str, Any] | None:
+    if model.config.extra_heads is None:
+        return None
+    stored = (tensor for name, tensor in model.tensors.items() if name.startswith("heads."))
+    facts = dataclasses.asdict(model.config.extra_heads)
+    facts = {key: list(value) if isinstance(value, tuple) else value for key, value in facts.items()}
+    return facts | {"weight_bytes": sum(tensor.end - tensor.begin for tensor in stored)}
+
+
 def _matrix_kind(name: str) -> str:
-    """Return a matrix's name without its layer: model.layers.3.mlp.up_proj.weight -> mlp.up_proj."""
+    """Return a matrix's name without its number.
+
+    model.layers.3.mlp.up_proj.weight -> mlp.up_proj, heads.0.linear.weight -> heads.linear.
+    """
     words = name.removesuffix(".weight").removeprefix("model.").split(".")
+    if words[0] == "heads" and words[1].isdigit():
+        words[1:2] = []
     return ".".join(words[2:] if words[0] == "layers" else words)
 
 

@@ -13,7 +13,7 @@ from mtp_rt.errors import ModelFormatError
 from mtp_rt.model_dir.json_text import describe, is_integer, is_printable, parse_json_object, printable
 
 WEIGHTS_FILE = "model.safetensors"
-DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I8": 1, "U8": 1}
+DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I8": 1, "U8": 1}
 LENGTH_BYTES = 8
 _MAX_HEADER = 1 << 24  # the largest model of the specification needs 3 MiB
 _MAX_NAME = 256
@@ -108,7 +108,7 @@ class _HeaderReader:
                 self._fail(name, f'has the unknown entry "{printable(key)}"')
         dtype = value.get("dtype")
         if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
-            self._fail(name, f"has dtype {describe(dtype)}; expected F32, F16, BF16, I8 or U8")
+            self._fail(name, f"has dtype {describe(dtype)}; expected F32, F16, BF16, I32, I8 or U8")
         shape = self._integers(name, value, "shape", 0, _MAX_DIMS)
         begin, end = self._integers(name, value, "data_offsets", 2, 2)
         return self._place(name, dtype, shape, begin, end)

@@ -46,9 +46,9 @@ def write_model_dir(
         target: the directory to make; its parent is made if needed.
         config: config.json, as docs/model_dir.md defines it.
         tensors: (name, dtype, shape, buffer) of every stored tensor, in the order in which they are to lie in
-            the file: dtype F32, F16, BF16, I8 or U8; buffer any C-contiguous object with the buffer protocol
-            (a numpy array too) of exactly product(shape) elements, little-endian. A generator may make each
-            when asked.
+            the file: dtype F32, F16, BF16, I32, I8 or U8; buffer any C-contiguous object with the buffer
+            protocol (a numpy array too) of exactly product(shape) elements, little-endian. A generator may
+            make each when asked.
         extra_files: top-level files to add, by name: their bytes, or a path to copy.
         replace: whether a directory at `target` that is not empty may be replaced.
 
@@ -167,12 +167,17 @@ class _WeightsWriter:
         longest: dict[str, tuple[str, tuple[int, ...]]] = {}
         for name, size in layout.vectors.items():
             longest[name] = ("F32", (size,))
+        for name, (size, _bound) in layout.ids.items():
+            longest[name] = ("I32", (size,))
+        self._names.update(layout.ids)
         for name, (rows, cols) in layout.matrices.items():
             for kind in ("f32", "q8", "q4"):
                 self._names.update(parts_of(name, kind, rows, cols))
             longest.update(parts_of(name, "q4", rows, cols))
         bound = 4 * (
-            sum(rows * cols for rows, cols in layout.matrices.values()) + sum(layout.vectors.values())
+            sum(rows * cols for rows, cols in layout.matrices.values())
+            + sum(layout.vectors.values())
+            + sum(size for size, _bound in layout.ids.values())
         )
         widest = {name: StoredTensor(*tensor, bound, bound) for name, tensor in longest.items()}
         start = LENGTH_BYTES + len(encode_header(widest))

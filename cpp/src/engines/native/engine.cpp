@@ -101,6 +101,12 @@ class NativeEngine final : public Engine, public Timed {
     batch_ = {};
   }
 
+  void draft(std::span<const DraftRow> /*rows*/, const DraftOutputs& /*outputs*/) override {
+    throw UnsupportedError(model_->config().extra_heads
+                               ? "draft: the native engine cannot run these extra heads yet"
+                               : "draft: the model has no extra heads; mtp-rt distill makes some");
+  }
+
   void release(Slot slot) override {
     cache_.clear(checked(slot));
     std::erase_if(batch_.segments, [slot](const Segment& s) { return s.slot == slot; });
@@ -134,11 +140,7 @@ class NativeEngine final : public Engine, public Timed {
     need("states", outputs.states.size(), batch.state_rows.size() * hidden);
     need("tapped", outputs.tapped.size(), batch.state_rows.size() * outputs.taps.size() * hidden);
     for (std::size_t i = 0; i < outputs.taps.size(); ++i) {
-      in_range("outputs.taps", outputs.taps[i], 0, info_.layers - 1);
-      if (i > 0 && outputs.taps[i] <= outputs.taps[i - 1]) {
-        throw ArgumentError("outputs.taps must ascend; " + std::to_string(outputs.taps[i]) + " comes after " +
-                            std::to_string(outputs.taps[i - 1]));
-      }
+      in_range("outputs.taps", outputs.taps[i], i == 0 ? 0 : outputs.taps[i - 1] + 1, info_.layers - 1);
     }
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -44,7 +45,7 @@ def write(source: str | Path, target: Path) -> None:
 
 def weights(model: ModelDir) -> dict[str, Array]:
     """Return every weight by its Hugging Face name; queries and keys rotate i with i + head_dim / 2."""
-    layout = layout_of(model.config)
+    layout = layout_of(dataclasses.replace(model.config, extra_heads=None))  # no peer runs ours
     result = {name: _stored(model, name).astype(np.float32) for name in layout.vectors}
     for name, (rows, cols) in layout.matrices.items():
         kind = model.kinds[name]
