@@ -150,11 +150,41 @@ def wheel(result: Entry) -> str:
     return f"{result['wheel']}: {packed:.2f} MB, installed {installed:.2f} MB.\n"
 
 
+def accuracy(result: Entry) -> str:
+    compared = {
+        **{
+            f"{kind}, against float64": figures
+            for kind, figures in result["against_transformers_float64"].items()
+        },
+        "two-stage output layer, against the full one": result["two_stage_head_against_full"],
+    }
+    rows = [
+        [kind, f["rows"], f"{f['top1_agreement']:.3f}", f"{f['kl_mean']:.2g}", f"{f['logit_error_max']:.2g}"]
+        for kind, f in compared.items()
+    ]
+    return table(["what", "tokens", "same best token", "mean KL (nats)", "greatest logit error"], rows)
+
+
+def equality(result: Entry) -> str:
+    kinds = [[kind, f["texts"], f["tokens"], f["differing_tokens"]] for kind, f in result["by_kind"].items()]
+    total = ["all", "", result["tokens"], result["differing_tokens"]]
+    return table(["against plain decoding", "texts", "tokens", "differing"], [*kinds, total])
+
+
+def planted_faults(result: Entry) -> str:
+    survivors = [fault["name"] for fault in result["faults"] if fault["verdict"] != "killed"]
+    left = f" Not killed: {', '.join(survivors)}." if survivors else ""
+    return f"{result['killed']} of {result['planted']} faults killed by the tests they name.{left}\n"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "peers": ("Against other runtimes", peers),
     "decode": ("Drafts against plain decoding", decode),
     "steps": ("Step time by width", steps),
     "two_stage_head": ("Two-stage output layer", two_stage_head),
+    "accuracy": ("Accuracy", accuracy),
+    "equality": ("The same text", equality),
+    "planted_faults": ("Faults planted in the code", planted_faults),
     "startup": ("Start and memory", startup),
     "wheel": ("Wheel", wheel),
 }

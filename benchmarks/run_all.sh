@@ -15,6 +15,7 @@ record decode -- mtp-rt bench decode --ignore-eos --batch 1,4,16 --json
 record two_stage_head -- python benchmarks/two_stage_head.py
 record accuracy -- python benchmarks/accuracy.py
 record equality -- python benchmarks/equality.py
+record planted_faults -- python tests/planted_faults/run.py --json
 record startup -- python benchmarks/startup.py
 record wheel -- python benchmarks/wheel.py
 python benchmarks/report.py

@@ -72,7 +72,7 @@ def test_the_environment_forces_an_isa(isa: str, tiny_model: Path) -> None:
     )
     if isa == "sse9":
         assert done.returncode == 1
-        assert "ArgumentError: isa 'sse9' is unknown" in done.stderr
+        assert "ArgumentError: MTP_RT_ISA 'sse9' is unknown" in done.stderr
     else:
         assert done.stdout.strip() == isa
 
@@ -140,7 +140,12 @@ def test_the_last_position_is_usable(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("taps", "named"),
-    [([2], "taps is 2"), ([-1], "taps is -1"), ([0, 0], "taps is 0"), ([1, 0], "taps is 0")],
+    [
+        ([2], "taps is 2; expected 0 .. 1"),
+        ([-1], "taps is -1"),
+        ([0, 0], "must ascend; 0 comes after 0"),
+        ([1, 0], "must ascend; 0 comes after 1"),
+    ],
 )
 def test_taps(taps: list[int], named: str, engine: Engine) -> None:
     with pytest.raises(ArgumentError, match=named):

@@ -1,12 +1,12 @@
 """Plants one fault at a time and demands that a test notices.
 
-    python tests/planted_faults/run.py [--quick] [--only NAME ...] [--json FILE]
+    python tests/planted_faults/run.py [--quick] [--only NAME ...] [--json]
 
 Each `*.json` beside this file holds a list of faults: `name`, `file` (relative to the repository), `old`
 (text that occurs once in it), `new`, and `tests` (pytest arguments that must fail once `old` reads
 `new`). The tree is copied to a temporary directory and built there once; each fault then costs an
-incremental build and its tests. The tests must pass on the unharmed copy first. Exit status 1 if they do
-not, or if a fault survives.
+incremental build and its tests. The tests must pass on the unharmed copy first and on the healed one last.
+Exit status 1 if they do not, or if a fault survives.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = Path(__file__).resolve().parent
@@ -88,14 +89,15 @@ class Workshop:
 
 
 def read_faults(only: list[str], quick: bool) -> list[Fault]:
-    """Return the faults to plant: those named in `only`, all where it is empty; if `quick` one of each file.
+    """Return the faults to plant: those named in `only`, all where it is empty; if `quick` one of each list.
 
     Raises:
         ValueError: a name is used twice or unknown, or a fault's `old` text does not occur exactly once.
     """
-    faults = [
-        Fault(**entry) for file in sorted(FAULTS.glob("*.json")) for entry in json.loads(file.read_text())
+    lists = [
+        [Fault(**entry) for entry in json.loads(file.read_text())] for file in sorted(FAULTS.glob("*.json"))
     ]
+    faults = [fault for one in lists for fault in one]
     names = [fault.name for fault in faults]
     if wrong := [name for name in names if names.count(name) > 1] + [
         name for name in only if name not in names
@@ -106,7 +108,7 @@ def read_faults(only: list[str], quick: bool) -> list[Fault]:
             raise ValueError(
                 f"{fault.name}: its old text occurs {found} times in {fault.file}; it must be once"
             )
-    return [fault for fault in faults if not only or fault.name in only]
+    return [fault for one in lists for fault in one[: 1 if quick else None] if not only or fault.name in only]
 
 
 def outcome(workshop: Workshop, fault: Fault) -> tuple[str, str]:
@@ -127,39 +129,49 @@ def outcome(workshop: Workshop, fault: Fault) -> tuple[str, str]:
     return ("killed" if killed else "INVALID"), detail
 
 
+def plant_all(faults: list[Fault]) -> list[dict[str, Any]]:
+    """Return the verdict on each fault, or nothing if the tests fail on the tree before or after."""
+    tests = sorted({test for fault in faults for test in fault.tests})
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = Workshop(Path(folder))
+        if not is_sound(workshop, tests, "unharmed tree"):
+            return []
+        for fault in faults:
+            start = time.monotonic()
+            verdict, detail = outcome(workshop, fault)
+            seconds = round(time.monotonic() - start, 1)
+            report(f"{verdict:8}  {fault.name}  ({seconds:.0f} s)  {detail}")
+            results.append({"name": fault.name, "file": fault.file, "verdict": verdict, "seconds": seconds})
+        return results if is_sound(workshop, tests, "healed tree") else []
+
+
+def is_sound(workshop: Workshop, tests: list[str], state: str) -> bool:
+    workshop.install()
+    status, detail = workshop.test(tests)
+    report(f"{state}: {detail}")
+    return status == 0
+
+
+def report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 def main() -> int:
-    """Plant the faults and print a line for each."""
+    """Plant the faults and say of each whether a test noticed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
     parser.add_argument("--quick", action="store_true", help="the first fault of each list only")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results there")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     arguments = parser.parse_args()
-    faults = read_faults(arguments.only, arguments.quick)
-    results = []
-    with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop(Path(folder))
-        workshop.install()
-        status, detail = workshop.test(sorted({test for fault in faults for test in fault.tests}))
-        print(f"unharmed tree: {detail}", flush=True)
-        if status != 0:
-            return 1
-        for fault in faults:
-            start = time.monotonic()
-            verdict, detail = outcome(workshop, fault)
-            seconds = round(time.monotonic() - start, 1)
-            print(f"{verdict:8}  {fault.name}  ({seconds:.0f} s)  {detail}", flush=True)
-            results.append({"name": fault.name, "file": fault.file, "verdict": verdict, "seconds": seconds})
+    results = plant_all(read_faults(arguments.only, arguments.quick))
     killed = sum(result["verdict"] == "killed" for result in results)
-    print(f"{killed} of {len(results)} faults killed")
+    report(f"{killed} of {len(results)} faults killed")
     if arguments.json:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True
-        )
-        report = {"commit": commit.stdout.strip(), "date": time.strftime("%Y-%m-%d"), "faults": results}
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
-    return 0 if killed == len(results) else 1
+        print(json.dumps({"planted": len(results), "killed": killed, "faults": results}))
+    return 0 if results and killed == len(results) else 1
 
 
 if __name__ == "__main__":

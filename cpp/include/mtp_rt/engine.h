@@ -120,7 +120,7 @@ class Engine {
 
 struct EngineOptions {
   std::string engine = "native";
-  std::string isa;           // empty: the best this CPU has; MTP_RT_ISA overrides
+  std::string isa;           // empty: MTP_RT_ISA, or else the best this CPU has
   std::int32_t threads = 0;  // 0: one per available core
   std::int32_t slots = 1;
   std::int32_t context = 0;            // 0: the model's

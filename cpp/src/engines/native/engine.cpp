@@ -140,7 +140,11 @@ class NativeEngine final : public Engine, public Timed {
     need("states", outputs.states.size(), batch.state_rows.size() * hidden);
     need("tapped", outputs.tapped.size(), batch.state_rows.size() * outputs.taps.size() * hidden);
     for (std::size_t i = 0; i < outputs.taps.size(); ++i) {
-      in_range("outputs.taps", outputs.taps[i], i == 0 ? 0 : outputs.taps[i - 1] + 1, info_.layers - 1);
+      in_range("outputs.taps", outputs.taps[i], 0, info_.layers - 1);
+      if (i > 0 && outputs.taps[i] <= outputs.taps[i - 1]) {
+        throw ArgumentError("outputs.taps must ascend; " + std::to_string(outputs.taps[i]) + " comes after " +
+                            std::to_string(outputs.taps[i - 1]));
+      }
     }
   }
 

@@ -48,15 +48,16 @@ std::vector<std::string> available_isas() {
 const KernelTable& select_kernels(const std::string& isa) {
   const char* forced = std::getenv("MTP_RT_ISA");
   const std::string wanted = !isa.empty() ? isa : forced != nullptr ? forced : "";
+  // The command passes the variable on as its own option, so equal values are named after it too.
+  const std::string named = (forced != nullptr && wanted == forced ? "MTP_RT_ISA '" : "isa '") + wanted + "'";
   for (const Candidate& c : kCandidates) {
     if (wanted.empty() && c.runs()) return *c.table;
     if (wanted != c.table->name) continue;
     if (!c.runs())
-      throw UnsupportedError("isa '" + wanted +
-                             "': this CPU lacks its instructions; leave the choice to the runtime");
+      throw UnsupportedError(named + ": this CPU lacks its instructions; leave the choice to the runtime");
     return *c.table;
   }
-  throw ArgumentError("isa '" + wanted + "' is unknown; known: " + known_names());
+  throw ArgumentError(named + " is unknown; known: " + known_names());
 }
 
 }  // namespace mtp_rt::native
