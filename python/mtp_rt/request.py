@@ -92,7 +92,20 @@ def native_request(
 ) -> _core.Request:
     """Return the request that the scheduler takes."""
     stop = set(params.stop_token_ids) if params.ignore_eos else {*params.stop_token_ids, *end_tokens}
-    sampling = _core.SamplingParams(
+    return _core.Request(
+        ids,
+        native_sampling(params, seed=seed),
+        max_tokens=params.max_tokens,
+        min_tokens=params.min_tokens,
+        stop_token_ids=sorted(stop),
+        logprobs=params.logprobs,
+        drafts=drafts,
+    )
+
+
+def native_sampling(params: SamplingParams, *, seed: int) -> _core.SamplingParams:
+    """Return how tokens are chosen, as the engine and the scheduler take it."""
+    return _core.SamplingParams(
         temperature=params.temperature,
         top_p=params.top_p,
         top_k=params.top_k,
@@ -102,15 +115,6 @@ def native_request(
         repetition_penalty=params.repetition_penalty,
         seed=seed,
         logit_bias=dict(params.logit_bias or {}),
-    )
-    return _core.Request(
-        ids,
-        sampling,
-        max_tokens=params.max_tokens,
-        min_tokens=params.min_tokens,
-        stop_token_ids=sorted(stop),
-        logprobs=params.logprobs,
-        drafts=drafts,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mtp_rt.bench import decode
+from mtp_rt.bench.prompts import Item
 from mtp_rt.bench.session import Decoded, Group
 
 
@@ -26,7 +27,7 @@ def run(
     return Group([Decoded(tokens, stats)], 0.1, seconds, decoded)
 
 
-ITEMS = [decode.Item("code", [1]), decode.Item("chat", [2])]
+ITEMS = [Item("code", [1]), Item("chat", [2])]
 
 
 def pairs() -> list[decode.Pair]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from mtp_rt import _core, hub
 from mtp_rt.bench import measure, session
+from mtp_rt.bench.prompts import Item
 from mtp_rt.bench.session import Decoded, Group
 from mtp_rt.costs import verify_costs
 from mtp_rt.model_dir import read_model_dir
@@ -18,14 +19,6 @@ from mtp_rt.sampling_params import SamplingParams
 
 Mode = Literal["plain", "mtp"]
 MODES: tuple[Mode, ...] = ("plain", "mtp")
-
-
-@dataclass(frozen=True)
-class Item:
-    """A prompt as tokens, with the source it is reported under."""
-
-    source: str
-    tokens: list[int]
 
 
 @dataclass(frozen=True)

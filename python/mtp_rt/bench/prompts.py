@@ -41,6 +41,14 @@ class Prompt:
         return "\n".join(message["content"] for message in self.messages or ())
 
 
+@dataclass(frozen=True)
+class Item:
+    """A prompt as tokens, with the source it is reported under."""
+
+    source: str
+    tokens: list[int]
+
+
 def built_in() -> list[Prompt]:
     """Return the built-in prompts: chat, code, maths, extraction with copying, JSON."""
     text = resources.files("mtp_rt.bench").joinpath(BUILT_IN).read_text(encoding="utf-8")

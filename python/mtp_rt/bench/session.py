@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mtp_rt import _core
@@ -45,8 +45,17 @@ class Group:
     decoded: int
 
 
-def decode(scheduler: _core.Scheduler, requests: Sequence[_core.Request]) -> Group:
+def decode(
+    scheduler: _core.Scheduler,
+    requests: Sequence[_core.Request],
+    ended: Callable[[int], None] = lambda count: None,
+) -> Group:
     """Submit the requests together, step the scheduler until all have ended, and return what they did.
+
+    Args:
+        scheduler: Has nothing else to do.
+        requests: As many as there are to be; those beyond the slots wait.
+        ended: Called with the number of requests that have ended, whenever one does.
 
     Raises:
         EngineError: a request ended with an error.
@@ -70,6 +79,7 @@ def decode(scheduler: _core.Scheduler, requests: Sequence[_core.Request]) -> Gro
             if event.finish_reason is not None:
                 result.stats = event.stats
                 running.discard(event.request)
+                ended(len(results) - len(running))
         started = {event.request for event in events if event.tokens}
         if waiting and waiting <= started | (set(results) - waiting):
             all_started = finished = now

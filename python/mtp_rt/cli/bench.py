@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mtp_rt.cli import bench_tables, options, output
+from mtp_rt.cli import bench_tables, measuring, options
 from mtp_rt.cli.progress import show_progress
 from mtp_rt.cli.session import sampling_params
-
-if TYPE_CHECKING:
-    from mtp_rt import _core
-
-SPARE_TOKENS = 16  # drafts may reach beyond the last token
 
 app = options.new_app("Measure speed: drafts against plain decoding, single steps, and other runtimes.")
 
 Repeat = Annotated[
     int, options.option("--repeat", min=1, max=1000, help="Rounds; figures are medians over them.")
-]
-Prompts = Annotated[
-    Path | None,
-    options.option(
-        "--prompts",
-        metavar="FILE.jsonl",
-        help='JSON lines with "prompt" or "messages", and "source" to report by. Default: built-in ones.',
-    ),
 ]
 
 
@@ -51,7 +36,7 @@ def numbers(value: str, name: str) -> tuple[int, ...]:
 def decode(
     *,
     model: options.Model = None,
-    prompts: Prompts = None,
+    prompts: measuring.Prompts = None,
     max_tokens: options.MaxTokens = 128,
     repeat: Repeat = 5,
     batch: Annotated[
@@ -94,13 +79,17 @@ def decode(
     from mtp_rt.request import draft_options
 
     with show_progress() as progress:
-        name, folder = _resolve(model, progress)
-        items = [bench.Item(source, ids) for source, ids in _encoded(prompts, folder, raw)]
-        tokens = max(len(item.tokens) for item in items) + max_tokens + SPARE_TOKENS
-        loaded = _open(folder, tokens, engine=engine, isa=isa, threads=threads, slots=max(batches))
+        name, folder = measuring.resolve(model, progress)
+        items = measuring.encoded(prompts, folder, raw)
+        room = measuring.room(items, max_tokens)
+        loaded = measuring.open_engine(
+            folder, room, engine=engine, isa=isa, threads=threads, slots=max(batches)
+        )
         settings = bench.Settings(params, draft_options(wanted, draft_source), repeat, batches)
         result = bench.run(loaded, folder, items, settings, progress)
-    _show({**result, "drafts": wanted, "seed": params.seed}, name, json_output, bench_tables.show_decode)
+    measuring.show(
+        {**result, "drafts": wanted, "seed": params.seed}, name, json_output, bench_tables.show_decode
+    )
 
 
 @app.command(
@@ -138,11 +127,11 @@ def steps(
     behind = numbers(contexts, "--contexts") if contexts else ()
     settings = bench.Settings(numbers(widths, "--widths"), behind, repeat)
     with show_progress() as progress:
-        name, folder = _resolve(model, progress)
+        name, folder = measuring.resolve(model, progress)
         tokens = max(behind or bench.DEFAULT_CONTEXTS) + max(settings.widths)
-        loaded = _open(folder, tokens, engine=engine, isa=isa, threads=threads)
+        loaded = measuring.open_engine(folder, tokens, engine=engine, isa=isa, threads=threads)
         result = bench.run(loaded, settings, progress)
-    _show(result, name, json_output, bench_tables.show_steps)
+    measuring.show(result, name, json_output, bench_tables.show_steps)
 
 
 @app.command(
@@ -157,7 +146,7 @@ def peers(
         str,
         options.option("--against", metavar="NAME,...", help="Peers: llama.cpp, onnxruntime-genai."),
     ] = "llama.cpp,onnxruntime-genai",
-    prompts: Prompts = None,
+    prompts: measuring.Prompts = None,
     max_tokens: options.MaxTokens = 128,
     repeat: Repeat = 5,
     drafts: options.Drafts = "auto",
@@ -188,48 +177,7 @@ def peers(
     except ArgumentError as error:
         raise typer.BadParameter(str(error)) from None
     with show_progress() as progress:
-        name, folder = _resolve(model, progress)
-        ids = [tokens for _, tokens in _encoded(prompts, folder, raw)]
+        name, folder = measuring.resolve(model, progress)
+        ids = [item.tokens for item in measuring.encoded(prompts, folder, raw)]
         result = compare.run(str(folder), ids, settings, progress)
-    _show(result, name, json_output, bench_tables.show_peers)
-
-
-def _resolve(model: str | None, progress: Any) -> tuple[str, Path]:
-    from mtp_rt import hub
-
-    name = model or hub.DEFAULT_MODEL
-    return name, Path(hub.resolve_model(name, progress=progress))
-
-
-def _open(
-    folder: Path, tokens: int, *, engine: str, isa: str | None, threads: int | None, slots: int = 1
-) -> _core.Engine:
-    """Return the model with room for `tokens` tokens in each slot, or for as many as it allows."""
-    from mtp_rt import _core
-    from mtp_rt.model_dir import read_model_dir
-
-    context = min(read_model_dir(folder).config.context, tokens)
-    return _core.Engine(
-        str(folder), engine=engine, isa=isa or "", threads=threads or 0, slots=slots, context=context
-    )
-
-
-def _encoded(file: Path | None, folder: Path, raw: bool) -> list[tuple[str, list[int]]]:
-    """Return source and ids of each prompt; the chat template is applied where there is one, unless raw."""
-    from mtp_rt.bench.prompts import built_in, read
-    from mtp_rt.tokenizer import Tokenizer
-
-    prompts = built_in() if file is None else read(file)
-    tokenizer = Tokenizer.load(folder)
-    if raw or not tokenizer.has_chat_template:
-        return [(prompt.source, tokenizer.encode(prompt.plain())) for prompt in prompts]
-    return [(prompt.source, tokenizer.encode_chat(prompt.conversation())) for prompt in prompts]
-
-
-def _show(
-    result: dict[str, Any], model: str, json_output: bool, table: Callable[[dict[str, Any]], None]
-) -> None:
-    from mtp_rt.bench.measure import today
-
-    result = {**result, "model": model, "date": today()}
-    output.write_json(result) if json_output else table(result)
+    measuring.show(result, name, json_output, bench_tables.show_peers)

@@ -15,6 +15,7 @@ COMMANDS = {
     "generate": "generate",
     "chat": "chat",
     "bench": "bench",
+    "evaluate": "evaluate",
     "models": "models",
     "pull": "pull",
     "import": "import_",
