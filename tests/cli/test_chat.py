@@ -10,6 +10,7 @@ from running import Command
 
 from mtp_rt import LLM, SamplingParams
 from mtp_rt.cli import chat as chat_module
+from mtp_rt.cli import colours
 from mtp_rt.errors import CapacityError
 from mtp_rt.results import Delta
 
@@ -103,14 +104,22 @@ def test_an_answer_stopped_before_it_began_leaves_no_trace() -> None:
 def test_colours_show_which_tokens_came_together(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
     llm = FakeLLM(Delta("a", [1]), Delta("bc", [2, 3]), Delta("", [4, 5]), Delta("de", [6, 7]))
     conversation = chat_module._Chat(llm, SamplingParams(), None)  # type: ignore[arg-type]
-    monkeypatch.setattr(chat_module, "_is_coloured", lambda: True)
+    monkeypatch.setattr(colours, "wanted", lambda: True)
     conversation._turn("hello", interactive=True)
-    first, _, third, _ = chat_module.COLOURS[1:] + chat_module.COLOURS[:1]
-    plain = chat_module.PLAIN
+    first, _, third, _ = colours.COLOURS
+    plain = colours.PLAIN
     assert capsys.readouterr().out == f"a{first}bc{plain}{third}de{plain}\n"
+
+
+def test_no_color_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert colours.wanted()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not colours.wanted()
+    assert colours.wanted(True)
 
 
 def test_an_error_does_not_end_an_interactive_chat(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from running import Command
 
 from mtp_rt import LLM, SamplingParams
+from mtp_rt.cli.colours import COLOURS
 
 KEYS = {
     "text",
@@ -95,13 +97,25 @@ def test_compare_shows_both_speeds_and_that_the_text_is_equal(generate: Command)
     flags = ("--compare", "--raw", "--ignore-eos", "--max-tokens", "24", "--drafts", "3", "x = 1\nx = 1\n")
     done = generate(*flags)
     assert done.status == 0
-    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()[-4:]]
-    assert [name for name, _ in lines] == ["plain", "drafted", "speed-up", "text"]
-    assert lines[-1][1] == "equal"
+    last = done.stdout.splitlines()[-1]
+    assert re.fullmatch(
+        r"\d\.\d\d tokens per step, .*x plain decoding \(.* against .* tokens/s\), text identical: yes", last
+    )
     result = generate("--json", *flags).json
     assert result.keys() >= KEYS | {"plain", "speedup", "equal"}
     assert result["equal"] is True
     assert result["plain"]["token_ids"] == result["token_ids"]
+
+
+def test_colours_show_which_tokens_came_together(generate: Command) -> None:
+    """Oracle: without its colour codes the text is that of a run without colours."""
+    flags = ("--raw", "--ignore-eos", "--max-tokens", "40", "--drafts", "3", "x = 1\nx = 1\nx = 1\n")
+    plain = generate("--no-color", *flags).stdout
+    painted = generate("--color", *flags).stdout
+    assert generate(*flags).stdout == plain  # not a terminal
+    assert COLOURS[0] in painted
+    assert re.sub(r"\x1b\[\d+m", "", painted) == plain
+    assert "\x1b" not in generate("--color", "--drafts", "0", *flags[:4], flags[-1]).stdout
 
 
 def test_nothing_but_the_text_goes_to_a_pipe(generate: Command) -> None:

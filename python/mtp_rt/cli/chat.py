@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtp_rt.cli import options, output, session
+from mtp_rt.cli import colours, options, output, session
 
 if TYPE_CHECKING:
     from mtp_rt.llm import LLM
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
     from mtp_rt.sampling_params import SamplingParams
 
 app = options.new_app()
-
-# Tokens that one step wrote together share a colour; steps of one token stay plain.
-COLOURS = ("\x1b[36m", "\x1b[33m", "\x1b[35m", "\x1b[32m")
-PLAIN = "\x1b[0m"
 
 HELP = """\
 /stats  speed and acceptance so far
@@ -144,15 +139,13 @@ class _Chat:
 
     def _answer(self) -> str:
         """Write the model's answer and return it, as far as it came before Ctrl-C."""
-        text, step = "", 0
-        coloured = _is_coloured()
+        text = ""
+        painter = colours.StepColours(colours.wanted())
         with closing(self.llm.stream_chat(self.messages, self.params)) as deltas:
             try:
                 for delta in deltas:
                     text += delta.text
-                    together = len(delta.token_ids) > 1
-                    step += together
-                    output.write(_paint(delta.text, step) if coloured and together else delta.text)
+                    output.write(painter.paint(delta))
                     if delta.completion is not None:
                         self.answers.append(delta.completion.stats)
             except KeyboardInterrupt:
@@ -173,14 +166,6 @@ def _read_line(interactive: bool) -> str | None:
             raise typer.BadParameter("the input is not UTF-8: convert it first") from None
         except KeyboardInterrupt:
             output.note("\n/exit or Ctrl-D leaves.")
-
-
-def _is_coloured() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
-
-
-def _paint(text: str, step: int) -> str:
-    return f"{COLOURS[step % len(COLOURS)]}{text}{PLAIN}" if text else ""
 
 
 def _statistics(answers: list[Stats]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mtp_rt.cli import options, output, session
+from mtp_rt.cli import colours, options, output, session
 
 if TYPE_CHECKING:
     from mtp_rt.llm import LLM
@@ -37,7 +37,15 @@ Compare = Annotated[
     bool,
     options.option(
         "--compare",
-        help="Decode plainly, then with drafts; show both speeds and check that the text is equal.",
+        help="Decode with drafts and plainly; show the speed-up and check that the text is identical.",
+    ),
+]
+Color = Annotated[
+    bool | None,
+    options.option(
+        "--color/--no-color",
+        help="Give the tokens of one step one colour. Default: on a terminal.",
+        show_default=False,
     ),
 ]
 
@@ -63,6 +71,7 @@ def generate(
     context: options.Context = None,
     raw: options.Raw = False,
     compare: Compare = False,
+    color: Color = None,
     json_output: options.Json = False,
 ) -> None:
     """Answer a prompt. The text appears on stdout as it is written.
@@ -93,7 +102,7 @@ def generate(
         context=context,
         slots=1,
     ) as llm:
-        task = _Task(llm, text, params, raw)
+        task = _Task(llm, text, params, raw, colours.wanted(color))
         if compare:
             _compare(task, wanted, json_output)
         elif json_output:
@@ -110,6 +119,7 @@ class _Task:
     text: str
     params: SamplingParams
     raw: bool
+    coloured: bool
 
     def run(self, drafts: Drafts, *, show: bool, max_tokens: int | None = None) -> Completion:
         """Return the answer; `show` writes it to stdout step by step."""
@@ -117,10 +127,11 @@ class _Task:
             self.params if max_tokens is None else dataclasses.replace(self.params, max_tokens=max_tokens)
         )
         completion = None
+        painter = colours.StepColours(self.coloured)
         with closing(self._deltas(params, drafts)) as deltas:
             for delta in deltas:
                 if show and delta.text:
-                    output.write(delta.text)
+                    output.write(painter.paint(delta))
                 completion = delta.completion
         if completion is None:
             raise AssertionError("a stream ends with its completion")
@@ -169,24 +180,21 @@ def _summarise(completion: Completion) -> None:
 
 
 def _compare(task: _Task, drafts: Drafts, json_output: bool) -> None:
-    task.run(0, show=False, max_tokens=min(WARM_UP_TOKENS, task.params.max_tokens))
-    plain = task.run(0, show=False)
+    for warm_up in (0, drafts):
+        task.run(warm_up, show=False, max_tokens=min(WARM_UP_TOKENS, task.params.max_tokens))
     drafted = task.run(drafts, show=not json_output)
+    plain = task.run(0, show=False)
     equal = plain.token_ids == drafted.token_ids
-    slow = plain.stats.tokens_per_second
-    ratio = drafted.stats.tokens_per_second / slow if slow else 0.0
+    slow, fast = plain.stats.tokens_per_second, drafted.stats.tokens_per_second
+    ratio = fast / slow if slow else 0.0
     if json_output:
         result = as_json(drafted, task.llm.load_seconds)
         result["plain"] = {"tokens_per_second": slow, "token_ids": plain.token_ids}
         output.write_json(result | {"speedup": ratio, "equal": equal})
     else:
-        output.write_pairs(
-            [
-                ("\nplain", speed(plain)),
-                ("drafted", speed(drafted)),
-                ("speed-up", f"{ratio:.2f}"),
-                ("text", "equal" if equal else "DIFFERENT"),
-            ]
+        output.write(
+            f"\n{drafted.stats.tokens_per_step:.2f} tokens per step, {ratio:.2f}x plain decoding "
+            f"({fast:.1f} against {slow:.1f} tokens/s), text identical: {'yes' if equal else 'NO'}\n"
         )
     if not equal:
         from mtp_rt.errors import EngineError
