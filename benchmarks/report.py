@@ -2,23 +2,30 @@
 
     python benchmarks/report.py
 
-Draws docs/verify_by_width.svg where matplotlib is installed.
+Draws the pictures beside it where matplotlib is installed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import report_plots
 from report_sections import SECTIONS, Entry
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 KEYS = ROOT / "benchmarks" / "report_keys.md"
-PLOT = ROOT / "docs" / "verify_by_width.svg"
+BY_SOURCE = "Tokens per step and speed-up by source"
+PLOTS = {
+    "steps": ("verify_by_width.svg", "Time of a verify call by its rows", report_plots.verify_by_width),
+    "decode": ("decode_by_source.svg", BY_SOURCE, report_plots.by_source),
+    "mtp_bench": ("mtp_bench_by_source.svg", BY_SOURCE, report_plots.by_source),
+}
 
 INTRODUCTION = """\
 # Benchmarks
@@ -38,7 +45,7 @@ waits in a blocking read while others run. `benchmarks/run_all.sh` repeats every
 def main() -> int:
     entries = newest()
     PAGE.write_text(page(entries), encoding="utf-8")
-    plot([entry for entry in entries if entry["name"] == "steps"])
+    plot(entries)
     return 0
 
 
@@ -59,8 +66,9 @@ def page(entries: Sequence[Entry]) -> str:
         if shown:
             parts.append(f"## {title}\n")
             parts += [provenance(entry) + "\n\n" + section(entry["result"]) for entry in shown]
-        if shown and name == "steps":
-            parts.append(f"![Time of a verify call by its rows]({PLOT.name})\n")
+        if shown and name in PLOTS:
+            file, caption, _ = PLOTS[name]
+            parts.append(f"![{caption}]({file})\n")
     parts.append(KEYS.read_text(encoding="utf-8"))
     return "\n".join(parts)
 
@@ -81,22 +89,14 @@ def provenance(entry: Entry) -> str:
 
 
 def plot(entries: Sequence[Entry]) -> None:
-    """Draw verify time by width of each result; the picture stays as it is without matplotlib."""
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        print(f"matplotlib is not installed: {PLOT.name} stays as it is", file=sys.stderr)
+    """Draw the pictures; they stay as they are without matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        print("matplotlib is not installed: the pictures stay as they are", file=sys.stderr)
         return
-    pyplot.rcParams["svg.hashsalt"] = "mtp-rt"  # the same picture from the same figures
-    figure, axes = pyplot.subplots(figsize=(6, 3.5))
-    for entry in entries:
-        for context, times in entry["result"]["verify_ms"].items():
-            label = f"{entry['cpu']}, context {context}"
-            axes.plot([int(width) for width in times], list(times.values()), marker="o", label=label)
-    axes.set(xlabel="rows of the verify call", ylabel="ms", ylim=(0, None))
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(PLOT, metadata={"Date": None})
+    for name, (file, _, draw) in PLOTS.items():
+        shown = [entry for entry in entries if entry["name"] == name]
+        if shown:
+            draw(shown, PAGE.parent / file)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ def decode(result: Entry) -> str:
             f"{one['speedup']:.2f}",
             f"{one['mtp']['tokens_per_step']:.2f}",
             f"{one['loop_efficiency']:.2f}",
+            f"{one['mtp']['draft_share']:.1%}",
             f"{one['differing_tokens']} of {one['tokens']}",
         ]
         for one in result.get("batches", [result])
@@ -106,6 +107,7 @@ def decode(result: Entry) -> str:
         "speed-up",
         "tokens a step",
         "loop efficiency",
+        "time drafting",
         "differing tokens",
     ]
     by_source = [
@@ -150,6 +152,40 @@ def wheel(result: Entry) -> str:
     return f"{result['wheel']}: {packed:.2f} MB, installed {installed:.2f} MB.\n"
 
 
+def evaluate(result: Entry) -> str:
+    places = range(1, result["drafts"] + 1)
+    forced = result.get("teacher_forced")
+    rows = []
+    for source, one in [*result["per_source"].items(), ("all", result)]:
+        at_every_position = (forced if source == "all" else forced["per_source"][source]) if forced else None
+        predicted = [f"{at_every_position['predicted_tokens_per_step']:.2f}"] if at_every_position else []
+        shares = [f"{share:.2f}" for share in (*one["alpha"], *one["cumulative"])]
+        rows.append([source, one["tokens"], f"{one['tokens_per_step']:.2f}", *predicted, *shares])
+    header = ["source", "tokens", "tokens a step", *(["predicted"] if forced else [])]
+    header += [*(f"alpha {k}" for k in places), *(f"C {k}" for k in places)]
+    return (
+        f"{result['drafts']} drafts a step from {result['draft_source']}, temperature "
+        f"{result['temperature']:g}; tokens a step, mean over the sources: "
+        f"**{result['mean_tokens_per_step']:.2f}**.\n\n" + table(header, rows)
+    )
+
+
+def never_slower(result: Entry) -> str:
+    rows = [
+        [
+            kind,
+            f"{one['plain_tokens_per_second']:.0f}",
+            f"{one['auto_tokens_per_second']:.0f}",
+            f"{one['ratio']:.3f}",
+            f"{one['ratio_range'][0]:.2f} .. {one['ratio_range'][1]:.2f}",
+            f"{one['tokens_per_step']:.2f}",
+        ]
+        for kind, one in result["by_kind"].items()
+    ]
+    header = ["what", "plain tokens/s", "auto tokens/s", "auto is x", "over the rounds", "tokens a step"]
+    return table(header, rows) + f"\nLowest ratio: **{result['lowest_ratio']:.3f}**.\n"
+
+
 def accuracy(result: Entry) -> str:
     compared = {
         **{
@@ -180,6 +216,9 @@ def planted_faults(result: Entry) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "peers": ("Against other runtimes", peers),
     "decode": ("Drafts against plain decoding", decode),
+    "mtp_bench": ("Drafts against plain decoding on mtp-bench", decode),
+    "evaluate": ("Drafts that stand", evaluate),
+    "never_slower": ("Automatic drafts where they cannot help", never_slower),
     "steps": ("Step time by width", steps),
     "two_stage_head": ("Two-stage output layer", two_stage_head),
     "accuracy": ("Accuracy", accuracy),

@@ -57,8 +57,8 @@ def test_summary() -> None:
     assert result["mtp"]["draft_share"] == pytest.approx(0.15 / 3.9, abs=1e-4)
     assert (result["differing_tokens"], result["tokens"]) == (0, 54)
     assert result["per_source"] == {
-        "chat": {"tokens_per_step": 1.0, "speedup": 1.0, "tokens": 9},
-        "code": {"tokens_per_step": 2.0, "speedup": 1.6, "tokens": 9},
+        "chat": {"tokens_per_step": 1.0, "speedup": 1.0, "loop_efficiency": 1.0, "tokens": 9},
+        "code": {"tokens_per_step": 2.0, "speedup": 1.6, "loop_efficiency": 0.8, "tokens": 9},
     }
 
 

@@ -211,9 +211,12 @@ def per_source(items: Sequence[Item], pairs: Sequence[Pair]) -> dict[str, dict[s
             for mode in MODES
         }
         drafted = [pair.first("mtp")[place] for pair, place in places]
+        per_step = tokens_per_step(drafted)
+        speedup = seconds["plain"] / seconds["mtp"] if seconds["mtp"] else 0.0
         result[source] = {
-            "tokens_per_step": measure.rounded(tokens_per_step(drafted)),
-            "speedup": measure.rounded(seconds["plain"] / seconds["mtp"] if seconds["mtp"] else 0.0),
+            "tokens_per_step": measure.rounded(per_step),
+            "speedup": measure.rounded(speedup),
+            "loop_efficiency": measure.rounded(speedup / per_step if per_step else 0.0),
             "tokens": sum(len(done.tokens) for done in drafted),
         }
     return result

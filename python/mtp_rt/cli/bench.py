@@ -87,9 +87,8 @@ def decode(
         )
         settings = bench.Settings(params, draft_options(wanted, draft_source), repeat, batches)
         result = bench.run(loaded, folder, items, settings, progress)
-    measuring.show(
-        {**result, "drafts": wanted, "seed": params.seed}, name, json_output, bench_tables.show_decode
-    )
+    asked = {"drafts": wanted, "temperature": temperature, "seed": params.seed}
+    measuring.show({**result, **asked}, name, json_output, bench_tables.show_decode)
 
 
 @app.command(

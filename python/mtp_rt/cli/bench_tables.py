@@ -37,9 +37,13 @@ def show_decode(result: dict[str, Any]) -> None:
     )
     output.write("\n")
     output.write_table(
-        ["source", "tokens", "tok/step", "speed-up"],
+        ["source", "tokens", "tok/step", "speed-up", "efficiency"],
         [
-            [source, one["tokens"], f"{one['tokens_per_step']:.2f}", f"{one['speedup']:.2f}"]
+            [
+                source,
+                one["tokens"],
+                *(f"{one[key]:.2f}" for key in ("tokens_per_step", "speedup", "loop_efficiency")),
+            ]
             for source, one in result["per_source"].items()
         ],
     )
