@@ -223,6 +223,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "two_stage_head": ("Two-stage output layer", two_stage_head),
     "accuracy": ("Accuracy", accuracy),
     "equality": ("The same text", equality),
+    "equality_prompts": ("The same text over mtp-bench", equality),
     "planted_faults": ("Faults planted in the code", planted_faults),
     "startup": ("Start and memory", startup),
     "wheel": ("Wheel", wheel),

@@ -9,12 +9,19 @@ cd "$(dirname "$0")/.."
 
 record() { python benchmarks/record.py "$@"; }
 
+mkdir -p build
+python benchmarks/prompts.py build/mtp_bench.jsonl
+
 record peers -- mtp-rt bench peers --repeat 7 --json
 record steps -- mtp-rt bench steps --repeat 9 --json
 record decode -- mtp-rt bench decode --ignore-eos --batch 1,4,16 --json
+record mtp_bench -- mtp-rt bench decode --prompts build/mtp_bench.jsonl --repeat 3 --json
+record evaluate -- mtp-rt evaluate --prompts build/mtp_bench.jsonl --json
+record never_slower -- python benchmarks/never_slower.py --prompts build/mtp_bench.jsonl
 record two_stage_head -- python benchmarks/two_stage_head.py
 record accuracy -- python benchmarks/accuracy.py
 record equality -- python benchmarks/equality.py
+record equality_prompts -- python benchmarks/equality_prompts.py --prompts build/mtp_bench.jsonl
 record planted_faults -- python tests/planted_faults/run.py --json
 record startup -- python benchmarks/startup.py
 record wheel -- python benchmarks/wheel.py
