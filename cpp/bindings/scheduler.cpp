@@ -140,7 +140,7 @@ void bind_measurements(nb::module_& module) {
         const nb::gil_scoped_release release;
         return measure_costs(engine, max_width, 0);
       },
-      "engine"_a, "max_width"_a = 8,
+      "engine"_a, "max_width"_a = 16,
       "Milliseconds of verify calls of 1 .. max_width rows (fastest, interleaved) in slot 0, which is empty "
       "before\n"
       "and after: what Scheduler's verify_ms takes.");
@@ -158,7 +158,7 @@ void bind_scheduler(nb::module_& module) {
           "__init__",
           [](Scheduler* self, std::shared_ptr<Engine> engine, std::int32_t prefill_chunk,
              const std::vector<double>& verify_ms) {
-            new (self) Scheduler(std::move(engine), {prefill_chunk, verify_ms});
+            new (self) Scheduler(std::move(engine), {prefill_chunk, verify_ms, &Clock::now});
           },
           "engine"_a, nb::kw_only(), "prefill_chunk"_a = 128, "verify_ms"_a = std::vector<double>{},
           "verify_ms[w - 1]: measured time of a verify call of w rows; empty: the first adaptive request "

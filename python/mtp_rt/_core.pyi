@@ -179,7 +179,7 @@ def time_verify(
     The tokens are those of `text`, and any where it ends. The slots are empty before and after.
     """
 
-def measure_costs(engine: Engine, max_width: int = 8) -> list[float]:
+def measure_costs(engine: Engine, max_width: int = 16) -> list[float]:
     """Milliseconds of verify calls of 1 .. max_width rows in slot 0 (fastest, interleaved): for verify_ms."""
 
 def read_bandwidth(threads: int, seconds: float = 0.2) -> float:

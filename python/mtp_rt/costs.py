@@ -13,11 +13,11 @@ from typing import Any
 
 from mtp_rt import _core, machine
 
-MAX_WIDTH = 8
+MAX_WIDTH = 16
 
 
 def verify_costs(engine: _core.Engine, model_dir: Path, cache: Path) -> list[float]:
-    """Return the milliseconds of a verify call of 1 .. 8 rows, measured once per model and machine.
+    """Return the milliseconds of a verify call of 1 .. 16 rows, measured once per model and machine.
 
     The curve lies in `cache` under everything it depends on: the model's shapes and number kinds, processor,
     instruction set, threads and version. A curve that cannot be read is measured again.

@@ -44,9 +44,10 @@ class Ask:
         tree: bool = False,
         seed: int = 0,
         vocab: int = VOCAB,
+        adaptive: bool = False,
     ) -> _core.Request:
         """The request with drafts around `text`, the tokens that it is known to generate."""
-        request = self.request(_core.DraftOptions(max_drafts=drafts, adaptive=False))
+        request = self.request(_core.DraftOptions(max_drafts=drafts, adaptive=adaptive))
         reference = [*self.prompt, *text]
         native.script(request, reference, acceptance=acceptance, tree=tree, seed=seed, vocab_size=vocab)
         return request
@@ -86,7 +87,8 @@ def run(
     most_steps: int = 10_000,
 ) -> list[Outcome]:
     """Submit all, step until all have finished, and check that nothing is left in the engine."""
-    scheduler = _core.Scheduler(engine, prefill_chunk=chunk, verify_ms=verify_ms)
+    scheduler_of = native.scheduler if isinstance(engine, native.FakeEngine) else _core.Scheduler
+    scheduler = scheduler_of(engine, prefill_chunk=chunk, verify_ms=verify_ms)
     outcomes = {scheduler.submit(request): Outcome() for request in requests}
     for _ in range(most_steps):
         if not scheduler.running + scheduler.waiting:
@@ -96,6 +98,13 @@ def run(
     assert all(outcome.finish for outcome in outcomes.values()), "a request did not end"
     assert [engine.length(slot) for slot in range(engine.info.slots)] == [0] * engine.info.slots
     return list(outcomes.values())
+
+
+def timed_engine(verify_ms: Sequence[float], **engine: int) -> native.FakeEngine:
+    """A fake engine whose calls of w rows take `verify_ms[w - 1]` of its own time."""
+    fake = native.FakeEngine(**engine)
+    fake.set_verify_ms(verify_ms)
+    return fake
 
 
 def solo(ask: Ask, **engine: int) -> Outcome:

@@ -21,7 +21,7 @@ def test_time_verify_fills_warms_up_and_repeats() -> None:
 
 def test_measure_costs_gives_a_time_for_each_width() -> None:
     engine = native.FakeEngine()
-    assert len(_core.measure_costs(engine)) == 8
+    assert len(_core.measure_costs(engine)) == 16
     assert len(_core.measure_costs(engine, 3)) == 3
     assert engine.length(0) == 0
 

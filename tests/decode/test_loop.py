@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from loop import COSTS, NO_DRAFTS, VOCAB, Ask, Outcome, run, solo
+from loop import COSTS, NO_DRAFTS, VOCAB, Ask, Outcome, run, solo, timed_engine
 
 from mtp_rt import _core
 from mtp_rt import _core_testing as native
@@ -129,16 +129,16 @@ def test_adaptive_drafting_follows_cost_and_acceptance() -> None:
     ask = Ask(PROMPT, max_tokens=300)
     options = _core.DraftOptions(source="lookup")
     plain = solo(ask, order=1)  # each token decides the next: the text soon repeats
-    [cheap] = run(native.FakeEngine(order=1), [ask.request(options)], verify_ms=COSTS)
-    [dear] = run(
-        native.FakeEngine(order=1), [ask.request(options)], verify_ms=[float(w) for w in range(1, 9)]
-    )
+    steep = [float(rows) for rows in range(1, 9)]
+    [cheap] = run(timed_engine(COSTS, order=1), [ask.request(options)], verify_ms=COSTS)
+    [dear] = run(timed_engine(steep, order=1), [ask.request(options)], verify_ms=steep)
     same(cheap, plain)
     same(dear, plain)
     assert cheap.counters.steps < 100
-    assert dear.counters.steps == 299
+    assert dear.counters.steps > 290
     random_text = Ask(PROMPT, {"temperature": 100.0}, max_tokens=300)
-    [hopeless] = run(native.FakeEngine(), [random_text.request(options)], verify_ms=[1.0, 1.2, 1.4])
+    costs = [1.0, 1.2, 1.4]
+    [hopeless] = run(timed_engine(costs), [random_text.request(options)], verify_ms=costs)
     assert sum(hopeless.counters.drafted_per_position) < 30
 
 
@@ -147,5 +147,5 @@ def test_costs_are_measured_when_none_are_given() -> None:
     engine = native.FakeEngine()
     [outcome] = run(engine, [ask.request(_core.DraftOptions(source="lookup"))], verify_ms=())
     same(outcome, solo(ask))
-    assert engine.verify_calls > 10 + 7 * 8
+    assert engine.verify_calls > 10 + 7 * 16
     assert run(engine, [ask.request(NO_DRAFTS)], verify_ms=())[0].tokens == outcome.tokens

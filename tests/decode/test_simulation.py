@@ -68,7 +68,7 @@ def trace(seed: int) -> None:
     slots = draw.randrange(1, 5)
     engine = native.FakeEngine(slots=slots, max_rows=draw.randrange(1, 33), **fixed, **faults)
     costs = sorted(draw.uniform(1, 3) for _ in range(draw.randrange(1, 9)))
-    scheduler = _core.Scheduler(engine, prefill_chunk=draw.randrange(1, 20), verify_ms=costs)
+    scheduler = native.scheduler(engine, prefill_chunk=draw.randrange(1, 20), verify_ms=costs)
 
     asks = [draw_ask(draw, fixed["context"]) for _ in range(draw.randrange(1, 6))]
     plains = [solo(ask, **fixed) for ask in asks]

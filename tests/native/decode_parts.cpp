@@ -17,6 +17,7 @@
 
 #include "decode/lookup_source.h"
 #include "decode/row_plan.h"
+#include "decode/running_costs.h"
 #include "mtp_rt/sampling.h"
 #include "mtp_rt/sequence.h"
 #include "testing/scripted_source.h"
@@ -59,13 +60,29 @@ Sequence reading(std::size_t prompt) {
   return Sequence(std::move(request), fake_info(), 0, Clock::now());
 }
 
-void check_cost_curve() {
-  const CostCurve curve(std::vector<double>{2.0, 1.9, 3.0});
-  demand(curve(1) == 2.0 && curve(2) == 2.0 && curve(3) == 3.0,
+void check_costs() {
+  const RunningCosts costs(std::vector<double>{2.0, 1.9, 3.0}, 5);
+  const std::span<const double> times = costs.expected();
+  demand(times.size() == 5 && times[0] == 2.0 && times[1] == 2.0 && times[2] == 3.0,
          "a cost falls with the rows or is not the measured one");
-  demand(std::abs(curve(5) - 4.0) < 1e-12, "wider calls do not continue the mean slope");
-  demand(CostCurve(std::vector<double>{2.0})(3) == 6.0, "one time does not mean a proportional cost");
-  demand(CostCurve().empty(), "an empty curve");
+  demand(std::abs(times[4] - 5.0) < 1e-12, "wider calls do not continue the slope");
+  demand(RunningCosts(std::vector<double>{2.0}, 3).expected()[2] == 6.0,
+         "one time does not mean a proportional cost");
+  demand(RunningCosts().expected().empty(), "costs of which nothing is known");
+}
+
+/// Calls of any width and time leave finite costs that do not fall with the rows.
+void check_observed_costs(std::mt19937_64& random) {
+  RunningCosts costs(std::vector<double>{1.0, 1.1, 1.3}, 24);
+  for (int call = 0; call < 200; ++call) {
+    const double time = random() % 10 == 0 ? 0.0 : std::exp(static_cast<double>(random() % 20) - 10.0);
+    costs.observe(static_cast<std::int32_t>(1 + random() % 24), time);
+    for (const std::span<const double> times : {costs.expected(), costs.for_next_call()}) {
+      if (times.empty()) continue;  // a try without drafts
+      demand(std::ranges::is_sorted(times) && times.front() > 0.0 && std::isfinite(times.back()),
+             "costs fall with the rows or are no times");
+    }
+  }
 }
 
 void check_plan() {
@@ -74,7 +91,7 @@ void check_plan() {
   Sequence prompt = reading(20);
   const std::vector<Sequence*> sequences = {&prompt, &drafting, &adaptive};
   const auto plan = [&](std::int32_t rows, std::int32_t chunk, std::vector<double> costs) {
-    return plan_rows(sequences, {rows, chunk}, CostCurve(costs));
+    return plan_rows(sequences, {rows, chunk}, RunningCosts(costs, rows).expected());
   };
   const auto is = [](const RowShare& share, std::int32_t pending, std::int32_t drafts) {
     return share.pending == pending && share.drafts == drafts;
@@ -92,13 +109,14 @@ void check_plan() {
 }
 
 void check_worth() {
-  // Alone: with chances 0.5, 0.25, ... a second row is worth it below 1.5 times the cost, a third below 1.75.
+  // Alone: with chances 0.5, 0.25, ... a second row is worth it below 1.5 / 1.01 times the cost, a third
+  // below 1.75 / 1.01.
   Sequence sequence = decoding(7, 0.5, true);
   const std::vector<Sequence*> alone = {&sequence};
   const auto drafts = [&](std::vector<double> costs) {
-    return plan_rows(alone, {32, 8}, CostCurve(costs))[0].drafts;
+    return plan_rows(alone, {32, 8}, RunningCosts(costs, 32).expected())[0].drafts;
   };
-  demand(drafts({1.0, 1.49, 9.0}) == 1, "a row worth its cost is left out");
+  demand(drafts({1.0, 1.48, 9.0}) == 1, "a row worth its cost is left out");
   demand(drafts({1.0, 1.51, 9.0}) == 0, "a row not worth its cost is taken");
   demand(drafts({1.0}) == 0, "rows that cost a step each are used");
   demand(drafts({1.0, 1.51, 1.6, 9.0}) == 2, "two rows together worth their cost are left out");
@@ -153,10 +171,11 @@ void check_lookup(std::mt19937_64& random) {
 }
 
 int run(std::uint64_t rounds, std::uint64_t seed) {
-  check_cost_curve();
+  check_costs();
   check_plan();
   check_worth();
   std::mt19937_64 random(seed);
+  check_observed_costs(random);
   for (std::uint64_t i = 0; i < rounds; ++i) check_pick(random);
   for (std::uint64_t i = 0; i < rounds / 50; ++i) check_lookup(random);
   std::cout << "seed " << seed << ": " << rounds << " picks, " << rounds / 50 << " lookups\n";

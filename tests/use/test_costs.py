@@ -11,7 +11,7 @@ import pytest
 
 from mtp_rt import _core, costs
 
-CURVE = [1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75]
+CURVE = [1.0 + 0.25 * rows for rows in range(16)]
 
 
 class Measuring:

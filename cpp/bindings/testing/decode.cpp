@@ -6,6 +6,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <tuple>
 #include <utility>
@@ -18,6 +20,7 @@
 #include "decode/token_score.h"
 #include "mtp_rt/acceptance.h"
 #include "mtp_rt/sampling.h"
+#include "mtp_rt/scheduler.h"
 #include "mtp_rt/sequence.h"
 #include "testing/fake_engine.h"
 #include "testing/scripted_source.h"
@@ -109,7 +112,24 @@ void bind_fake_engine(nb::module_& module) {
           "order"_a = 0, "fail_verify_at"_a = 0, "fail_commit_at"_a = 0, "fail_release_at"_a = 0,
           "nan_at"_a = 0, "nan_slot"_a = 0)
       .def_prop_ro("verify_calls", &FakeEngine::verify_calls)
-      .def_prop_ro("most_rows", &FakeEngine::most_rows);
+      .def_prop_ro("most_rows", &FakeEngine::most_rows)
+      .def("set_verify_ms", &FakeEngine::set_verify_ms, "times"_a,
+           "Let calls of w rows take times[w - 1] milliseconds of the engine's own time.")
+      .def_prop_ro(
+          "seconds",
+          [](const FakeEngine& engine) {
+            return std::chrono::duration<double>(engine.now().time_since_epoch()).count();
+          },
+          "The engine's own time.");
+  module.def(
+      "scheduler",
+      [](std::shared_ptr<FakeEngine> engine, std::int32_t prefill_chunk,
+         const std::vector<double>& verify_ms) {
+        std::function<Clock::time_point()> now = [engine] { return engine->now(); };
+        return std::make_shared<Scheduler>(engine, StepperOptions{prefill_chunk, verify_ms, std::move(now)});
+      },
+      "engine"_a, nb::kw_only(), "prefill_chunk"_a = 128, "verify_ms"_a = std::vector<double>{},
+      "A scheduler whose clock is the fake engine's own time.");
   module.def(
       "script",
       [](Request& request, std::vector<Token> reference, double acceptance, bool tree, std::uint64_t seed,

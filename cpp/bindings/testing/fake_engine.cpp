@@ -1,6 +1,7 @@
 #include "testing/fake_engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <string>
 
@@ -47,6 +48,7 @@ void FakeEngine::verify(std::span<const VerifyRow> rows, const VerifyOutputs& ou
     throw CapacityError("rows: " + std::to_string(rows.size()) + " are more than " +
                         std::to_string(options_.max_rows));
   }
+  pass(verify_ms_, rows.size());
   most_rows_ = std::max(most_rows_, static_cast<std::int32_t>(rows.size()));
   last_call_.clear();
   for (std::size_t i = 0; i < rows.size(); ++i) last_call_.push_back(run_row(rows, i));
@@ -66,6 +68,15 @@ void FakeEngine::verify(std::span<const VerifyRow> rows, const VerifyOutputs& ou
     ++written;
   }
   if (written * vocab != outputs.logits.size()) throw ArgumentError("logits: too large");
+}
+
+void FakeEngine::pass(std::span<const double> times, std::size_t rows) {
+  if (times.empty() || rows == 0) return;
+  double ms = times[std::min(rows, times.size()) - 1];
+  if (rows > times.size() && times.size() > 1) {
+    ms += static_cast<double>(rows - times.size()) * (times.back() - times[times.size() - 2]);
+  }
+  now_ += std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double, std::milli>(ms));
 }
 
 void FakeEngine::commit(std::span<const KeptRows> kept) {

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "mtp_rt/engine.h"
+#include "mtp_rt/sequence.h"
 
 namespace mtp_rt::testing {
 
@@ -35,6 +37,13 @@ class FakeEngine final : public Engine {
   void draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) override;
   void release(Slot slot) override;
 
+  /// Lets calls of w rows take `times[w - 1]` milliseconds of the engine's own time; wider ones as much again
+  /// for each row as the last. Until set, all calls take none.
+  void set_verify_ms(std::vector<double> times) { verify_ms_ = std::move(times); }
+
+  /// The engine's own time: calls move it on, nothing else does.
+  [[nodiscard]] Clock::time_point now() const noexcept { return now_; }
+
   [[nodiscard]] std::int32_t verify_calls() const noexcept { return verify_calls_; }
   [[nodiscard]] std::int32_t most_rows() const noexcept { return most_rows_; }
 
@@ -54,8 +63,12 @@ class FakeEngine final : public Engine {
   Row run_row(std::span<const VerifyRow> rows, std::size_t index) const;
   std::uint64_t seed_of(std::size_t index) const;
 
+  void pass(std::span<const double> times, std::size_t rows);
+
   FakeOptions options_;
   EngineInfo info_;
+  std::vector<double> verify_ms_;
+  Clock::time_point now_;
   std::vector<std::vector<Place>> committed_;  // [slots][length]
   std::vector<Row> last_call_;
   std::int32_t verify_calls_ = 0;

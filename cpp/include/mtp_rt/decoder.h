@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,8 +24,11 @@ struct StepResult {
 struct StepperOptions {
   std::int32_t prefill_chunk = 128;  // prompt rows per call
   std::vector<double>
-      verify_ms;  // [w - 1]: measured time of a call of w rows; empty: adaptive sequences do not draft
+      verify_ms{};  // [w - 1]: measured time of a call of w rows; empty: adaptive sequences do not draft
+  std::function<Clock::time_point()> now = &Clock::now;  // what calls are timed by
 };
+
+class RunningCosts;
 
 /// Runs the loop on the host over any engine. Used by one thread at a time, together with the engine.
 ///
@@ -33,12 +38,15 @@ class HostStepper {
  public:
   /// `engine` outlives the stepper. Throws ArgumentError on options out of range.
   HostStepper(Engine& engine, StepperOptions options);
+  ~HostStepper();
 
   /// Whether the times of verify calls are known.
-  [[nodiscard]] bool has_costs() const noexcept { return !options_.verify_ms.empty(); }
+  [[nodiscard]] bool has_costs() const noexcept;
 
-  /// Replaces them.
-  void set_costs(std::vector<double> verify_ms);
+  /// Replaces them. From then on each call that reads no prompt corrects them.
+  void set_costs(std::span<const double> verify_ms);
+
+  [[nodiscard]] Clock::time_point now() const { return options_.now(); }
 
   /// One step. Sequences are unfinished and own their slots; where the rows do not suffice, the later ones
   /// wait. An error that concerns one sequence is in its result; an error of the engine is in the results of
@@ -62,7 +70,7 @@ class HostStepper {
   [[nodiscard]] std::vector<Work> plan(std::span<Sequence* const> sequences,
                                        std::vector<StepResult>& results);
   void add_rows(Work& work);
-  void verify();
+  void verify(std::span<const Work> works);
   void choose(Work& work);
   void commit(std::span<Work> works);
   void advance(Work& work, Clock::time_point now);
@@ -70,6 +78,7 @@ class HostStepper {
 
   Engine& engine_;
   StepperOptions options_;
+  std::unique_ptr<RunningCosts> costs_;
   std::vector<VerifyRow> rows_;
   std::int32_t logit_rows_ = 0;
   std::vector<float> logits_;

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <utility>
 
 #include "decode/draft_walk.h"
 #include "decode/row_plan.h"
+#include "decode/running_costs.h"
 #include "mtp_rt/decoder.h"
 #include "mtp_rt/error.h"
 
@@ -32,20 +34,24 @@ void guarded(StepResult& result, Action action) {
 }  // namespace
 
 HostStepper::HostStepper(Engine& engine, StepperOptions options)
-    : engine_(engine), options_(std::move(options)) {
+    : engine_(engine), options_(std::move(options)), costs_(std::make_unique<RunningCosts>()) {
   if (options_.prefill_chunk < 1) {
     throw ArgumentError("prefill_chunk: " + std::to_string(options_.prefill_chunk) + " is below 1");
   }
-  set_costs(std::move(options_.verify_ms));
+  set_costs(options_.verify_ms);
 }
 
-void HostStepper::set_costs(std::vector<double> verify_ms) {
+HostStepper::~HostStepper() = default;
+
+bool HostStepper::has_costs() const noexcept { return !costs_->expected().empty(); }
+
+void HostStepper::set_costs(std::span<const double> verify_ms) {
   for (const double time : verify_ms) {
     if (!(time > 0.0 && time < 1e9)) {
       throw ArgumentError("verify_ms: " + std::to_string(time) + " is not a positive time");
     }
   }
-  options_.verify_ms = std::move(verify_ms);
+  *costs_ = RunningCosts(verify_ms, engine_.info().max_rows);
 }
 
 std::vector<StepResult> HostStepper::step(std::span<Sequence* const> sequences) {
@@ -53,7 +59,7 @@ std::vector<StepResult> HostStepper::step(std::span<Sequence* const> sequences) 
   std::vector<Work> works = plan(sequences, results);
   if (works.empty()) return results;
   try {
-    verify();
+    verify(works);
     for (Work& work : works) {
       guarded(*work.result, [&] { choose(work); });
     }
@@ -62,7 +68,7 @@ std::vector<StepResult> HostStepper::step(std::span<Sequence* const> sequences) 
     for (const Work& work : works) work.result->error = error.what();
     return results;
   }
-  const Clock::time_point now = Clock::now();
+  const Clock::time_point now = options_.now();
   for (Work& work : works) {
     if (!work.result->error) advance(work, now);
   }
@@ -84,7 +90,7 @@ void HostStepper::advance(Work& work, Clock::time_point now) {
 std::vector<HostStepper::Work> HostStepper::plan(std::span<Sequence* const> sequences,
                                                  std::vector<StepResult>& results) {
   const RowLimits limits{engine_.info().max_rows, options_.prefill_chunk};
-  const std::vector<RowShare> shares = plan_rows(sequences, limits, CostCurve(options_.verify_ms));
+  const std::vector<RowShare> shares = plan_rows(sequences, limits, costs_->for_next_call());
   rows_.clear();
   logit_rows_ = 0;
   std::vector<Work> works;
@@ -128,13 +134,18 @@ void HostStepper::add_rows(Work& work) {
   logit_rows_ += 1 + work.drafts;
 }
 
-void HostStepper::verify() {
+/// Runs the rows; a call that reads no prompt tells what calls of its width cost now.
+void HostStepper::verify(std::span<const Work> works) {
   const auto needed =
       static_cast<std::size_t>(logit_rows_) * static_cast<std::size_t>(engine_.info().vocab_size);
   if (logits_.size() < needed) logits_.resize(needed);
   VerifyOutputs outputs;
   outputs.logits = std::span(logits_).first(needed);
+  const Clock::time_point start = options_.now();
   engine_.verify(rows_, outputs);
+  if (!has_costs() || std::ranges::any_of(works, [](const Work& work) { return work.pending > 1; })) return;
+  const std::chrono::duration<double, std::milli> time = options_.now() - start;
+  costs_->observe(static_cast<std::int32_t>(rows_.size()), time.count());
 }
 
 std::span<const float> HostStepper::logits_of(std::int32_t index) const {

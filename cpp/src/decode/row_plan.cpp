@@ -8,6 +8,9 @@
 namespace mtp_rt {
 namespace {
 
+// Drafting has to promise this much over not drafting: estimates are noisy, and the best of many flatters.
+constexpr double kLeastGain = 1.01;
+
 /// A node that an adaptive sequence could add to its share.
 struct Candidate {
   std::size_t sequence = 0;
@@ -37,15 +40,16 @@ std::int32_t share_pending(std::span<Sequence* const> sequences, const RowLimits
 /// Adds at most `left` nodes, likeliest first, up to the number that promises most tokens per time. The call
 /// has `rows` rows and promises `tokens` without them.
 void share_by_worth(std::vector<Candidate> candidates, std::int32_t left, std::int32_t rows, double tokens,
-                    const CostCurve& costs, std::vector<RowShare>& shares) {
+                    std::span<const double> costs, std::vector<RowShare>& shares) {
   std::ranges::stable_sort(candidates,
                            [](const Candidate& a, const Candidate& b) { return a.chance > b.chance; });
   candidates.resize(std::min(candidates.size(), static_cast<std::size_t>(left)));
-  double best_rate = tokens / costs(rows);
+  const auto first = static_cast<std::size_t>(rows) - 1;
+  double best_rate = tokens / costs[first] * kLeastGain;
   std::size_t best_count = 0;
   for (std::size_t n = 0; n < candidates.size(); ++n) {
     tokens += static_cast<double>(candidates[n].chance);
-    const double rate = tokens / costs(rows + static_cast<std::int32_t>(n) + 1);
+    const double rate = tokens / costs[first + n + 1];
     if (rate > best_rate) {
       best_rate = rate;
       best_count = n + 1;
@@ -56,21 +60,8 @@ void share_by_worth(std::vector<Candidate> candidates, std::int32_t left, std::i
 
 }  // namespace
 
-CostCurve::CostCurve(std::span<const double> times) : times_(times.begin(), times.end()) {
-  for (std::size_t i = 1; i < times_.size(); ++i) times_[i] = std::max(times_[i], times_[i - 1]);
-  if (times_.empty()) return;
-  const double rise = times_.back() - times_.front();
-  slope_ = times_.size() > 1 ? rise / static_cast<double>(times_.size() - 1) : times_.front();
-}
-
-double CostCurve::operator()(std::int32_t rows) const {
-  const auto width = static_cast<std::size_t>(rows);
-  if (width <= times_.size()) return times_[width - 1];
-  return times_.back() + slope_ * static_cast<double>(width - times_.size());
-}
-
 std::vector<RowShare> plan_rows(std::span<Sequence* const> sequences, const RowLimits& limits,
-                                const CostCurve& costs) {
+                                std::span<const double> costs) {
   std::vector<RowShare> shares(sequences.size());
   std::int32_t left = share_pending(sequences, limits, shares);
   std::vector<Candidate> candidates;

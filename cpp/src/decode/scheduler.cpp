@@ -10,7 +10,7 @@
 namespace mtp_rt {
 namespace {
 
-constexpr std::int32_t kMeasuredWidths = 8;
+constexpr std::int32_t kMeasuredWidths = 16;
 
 bool drafts_adaptively(const Request& request) {
   return request.drafts.adaptive && request.drafts.max_drafts > 0 &&
@@ -56,7 +56,7 @@ Scheduler::~Scheduler() {
 RequestId Scheduler::submit(Request request) {
   check(request, engine_->info());
   const std::scoped_lock lock(mutex_);
-  waiting_.push_back({next_id_, std::move(request), Clock::now()});
+  waiting_.push_back({next_id_, std::move(request), stepper_.now()});
   return next_id_++;
 }
 
