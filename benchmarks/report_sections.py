@@ -77,12 +77,14 @@ def steps(result: Entry) -> str:
     for context, times in result["verify_ms"].items():
         ratios = result["verify_ratio"][context]
         rows.append([context, *(f"{times[width]:.2f} ({ratios[width]:.2f}x)" for width in widths)])
+    drafting = ", ".join(f"{depth}: {ms:.3f}" for depth, ms in (result["draft_ms"] or {}).items())
     split = ", ".join(f"{phase} {ms:.3f}" for phase, ms in result["split_ms"].items())
     return (
         "Milliseconds of a verify call (and cost in plain steps):\n\n"
         + table(["context", *(f"{width} rows" for width in widths)], rows)
         + f"\nA plain step reads {result['weight_bytes'] / 1e6:.1f} MB of weights at "
         + f"**{result['bandwidth_fraction']:.0%}** of the read bandwidth. Its phases in ms: {split}.\n"
+        + (f"\nDrafting, ms by tokens drafted: {drafting}.\n" if drafting else "")
     )
 
 

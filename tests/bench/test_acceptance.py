@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mtp_rt import SamplingParams, _core
 from mtp_rt.bench import acceptance, teacher_forced
+from mtp_rt.bench.draft_times import draft_ms
 from mtp_rt.bench.prompts import Item
 from mtp_rt.bench.session import Decoded
 from mtp_rt.errors import UnsupportedError
@@ -71,7 +72,7 @@ class ReplayEngine:
         parents: list[int],
         wants_logits: list[bool],
     ) -> None:
-        assert not any(wants_logits)
+        assert len(wants_logits) == len(slots) == len(tokens) == len(parents)
         seen = {slot: self.length(slot) for slot in slots}
         for slot, position in zip(slots, positions, strict=True):
             assert position == seen[slot]
@@ -130,6 +131,19 @@ def test_every_position_is_drafted_once(
     assert found["cumulative"] == [round(share, 4) for share in shares]
     assert found["predicted_tokens_per_step"] == round(1 + sum(shares), 4)
     assert all(engine.length(slot) == 0 for slot in range(slots))
+
+
+def test_draft_times_leave_the_slot_empty_and_cover_every_depth() -> None:
+    """Oracle: the depths of the scripted engine; without heads there is no figure."""
+    engine: Any = ReplayEngine(1, guess)
+    engine.info.extra_heads = 3
+    times = draft_ms(engine, [0, 1, 2, 0, 1], 4, 2)
+    assert times is not None
+    assert list(times) == ["1", "2", "3"]
+    assert all(ms >= 0 for ms in times.values())
+    assert engine.length(0) == 0
+    engine.info.extra_heads = 0
+    assert draft_ms(engine, [0, 1], 1, 2) is None
 
 
 def test_more_drafts_than_heads() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mtp_rt import _core
 from mtp_rt.bench import measure
+from mtp_rt.bench.draft_times import draft_ms
 from mtp_rt.errors import ArgumentError
 
 DEFAULT_CONTEXTS = (64, 1024)
@@ -91,7 +92,7 @@ def run(
     probe.sample()
     return {
         **tables(rounds),
-        "draft_ms": None,
+        "draft_ms": draft_ms(engine, text, settings.contexts[0], settings.repeat * CALLS_PER_ROUND),
         "split_ms": {phase: measure.rounded(ms) for phase, ms in split.items()},
         "weight_bytes": engine.info.weight_bytes,
         "read_bandwidth_gb_s": measure.rounded(median(probe.samples), 2),

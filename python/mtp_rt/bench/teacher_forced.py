@@ -13,11 +13,10 @@ from typing import Any
 from mtp_rt import _core
 from mtp_rt.bench import measure
 from mtp_rt.bench.acceptance import Settings, conditional, mean_over_sources
+from mtp_rt.bench.feeding import feed
 from mtp_rt.bench.prompts import Item
 from mtp_rt.errors import UnsupportedError
 from mtp_rt.request import native_sampling
-
-PREFILL_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -132,19 +131,3 @@ def _advance(engine: _core.Engine, running: dict[int, tuple[Text, list[list[int]
     positions = [engine.length(slot) for slot in slots]
     engine.verify(slots, tokens, positions, [-1] * len(slots), [False] * len(slots))
     engine.commit([(slot, [row]) for row, slot in enumerate(slots)])
-
-
-def feed(engine: _core.Engine, slot: int, tokens: Sequence[int]) -> None:
-    """Commit tokens to a slot, several rows a call."""
-    for start in range(0, len(tokens), PREFILL_ROWS):
-        rows = tokens[start : start + PREFILL_ROWS]
-        first = engine.length(slot)
-        places = range(len(rows))
-        engine.verify(
-            [slot] * len(rows),
-            list(rows),
-            [first + place for place in places],
-            [place - 1 for place in places],
-            [False] * len(rows),
-        )
-        engine.commit([(slot, places)])

@@ -118,8 +118,8 @@ def steps(
 
     Widths take turns within each round. verify_ratio is the median cost in plain steps of the same round.
     bandwidth_fraction is the bytes of weights that a plain step reads, over its time, over the streaming-read
-    bandwidth measured before and after it: 1 is the memory's own speed. draft_ms is null for a model without
-    heads.
+    bandwidth measured before and after it: 1 is the memory's own speed. draft_ms is the time of a draft by
+    the tokens drafted, null for a model without heads.
     """
     from mtp_rt.bench import steps as bench
 

@@ -64,10 +64,12 @@ def show_steps(result: dict[str, Any]) -> None:
             ],
         )
         output.write("\n")
+    drafting = ", ".join(f"{depth}: {ms:.3f}" for depth, ms in (result["draft_ms"] or {}).items())
     split = ", ".join(f"{phase} {ms:.3f}" for phase, ms in result["split_ms"].items())
     output.write_pairs(
         [
             ("plain step, ms by phase", split),
+            ("drafting, ms by depth", drafting or "no heads"),
             ("weights read per plain step", f"{result['weight_bytes'] / 1e6:.1f} MB"),
             ("share of the read bandwidth", f"{result['bandwidth_fraction']:.0%}"),
             *_machine(result),
