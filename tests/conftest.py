@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,27 @@ def variant(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             written[name] = tmp_path_factory.mktemp("variants") / name
             write_variant(name, TINY_MODEL, written[name])
         return written[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def tiny_with_heads(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function: preset of tiny_model.heads -> the tiny model with such heads, written once.
+
+    Keywords replace fields of the preset (`count=2`); `kind` and `unembed` are those of write_with_heads.
+    """
+    from tiny_model.heads import PRESETS, write_with_heads
+
+    written: dict[str, Path] = {}
+
+    def get(preset: str, *, kind: str = "q4", unembed: str = "q8", **changes: Any) -> Path:
+        heads = {"preset": preset, **PRESETS[preset], **changes}
+        key = repr((heads, kind, unembed))
+        if key not in written:
+            written[key] = tmp_path_factory.mktemp("heads") / preset
+            write_with_heads(heads, TINY_MODEL, written[key], kind=kind, unembed=unembed)
+        return written[key]
 
     return get
 

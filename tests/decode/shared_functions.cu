@@ -1,6 +1,6 @@
 // Calls from a kernel everything that the CPU and a CUDA sampler share; test_cuda_compiles.py compiles it.
 #include "decode/draft_walk.h"
-#include "decode/token_score.h"
+#include "sampling/token_score.h"
 
 namespace mtp_rt {
 

@@ -17,16 +17,17 @@ SUFFIXES = {".h", ".cpp", ".inl"}
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "base": (set(), {"token", "error"}),
     "io": ({"base"}, {"token", "error", "model_config", "model_dir"}),
-    "decode": ({"base"}, {"*"}),
+    "sampling": ({"base"}, {"token", "error", "sampling"}),
+    "decode": ({"base", "sampling"}, {"*"}),
     "engines": (
         {"base", "io", "engines/native"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
     "engines/native": (
-        {"base", "io", "engines"},
+        {"base", "io", "sampling", "engines"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
-    "bindings": ({"base", "io", "decode", "engines", "engines/native"}, {"*"}),
+    "bindings": ({"base", "io", "sampling", "decode", "engines", "engines/native"}, {"*"}),
 }
 PUBLIC_ORDER = ["token", "error", "model_config", "model_dir", "sampling", "engine", "acceptance", "drafting"]
 PUBLIC_ORDER += ["sequence", "decoder", "cost_curve", "scheduler", "mtp_rt"]

@@ -14,14 +14,15 @@
 #include <vector>
 
 #include "base/math.h"
-#include "decode/filters.h"
 #include "decode/lookup_source.h"
-#include "decode/score_row.h"
-#include "decode/token_score.h"
 #include "mtp_rt/acceptance.h"
 #include "mtp_rt/sampling.h"
 #include "mtp_rt/scheduler.h"
 #include "mtp_rt/sequence.h"
+#include "sampling/filters.h"
+#include "sampling/rank.h"
+#include "sampling/score_row.h"
+#include "sampling/token_score.h"
 #include "testing/fake_engine.h"
 #include "testing/scripted_source.h"
 #include "testing/testing.h"
@@ -75,6 +76,15 @@ std::vector<Token> pick_many(const Logits& logits, const SamplingParams& params,
     picks.push_back(pick(span_of(logits), context, params));
   }
   return picks;
+}
+
+std::pair<std::vector<Token>, std::vector<float>> ranked(const Logits& logits, const std::vector<Token>& ids,
+                                                         const SamplingParams& params, std::int64_t position,
+                                                         std::size_t width) {
+  std::vector<Token> tokens(width);
+  std::vector<float> chances(width);
+  rank(span_of(logits), ids.empty() ? ScoredTokens() : ScoredTokens(ids), params, position, tokens, chances);
+  return {std::move(tokens), std::move(chances)};
 }
 
 std::pair<std::vector<std::int32_t>, Token> accept_drafts(const std::vector<Token>& tokens,
@@ -155,6 +165,9 @@ void bind_decode(nb::module_& module) {
   module.def("noise", &noise, "seed"_a, "position"_a, "tokens"_a, "Gumbel noise of each token.");
   module.def("pick_many", &pick_many, "logits"_a, "params"_a, "first"_a, "count"_a,
              "Picks at successive positions.");
+  module.def(
+      "rank", &ranked, "logits"_a, "ids"_a, "params"_a, "position"_a, "width"_a,
+      "(tokens, chances) of the entries likeliest to be picked; ids: their tokens, all of them if empty.");
   module.def("accept", &accept_drafts, "tokens"_a, "parents"_a, "picks"_a, "(rows kept, next token).");
   module.def("lookup", &lookup, "tokens"_a, "lengths"_a, "max_drafts"_a,
              "What one lookup source proposes (tokens, chances) after each of the given lengths.");

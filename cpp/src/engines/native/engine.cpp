@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "engines/native/batch.h"
+#include "engines/native/heads.h"
 #include "engines/native/kernels/select.h"
 #include "engines/native/kv_cache.h"
 #include "engines/native/packed_weights.h"
@@ -20,6 +21,7 @@
 namespace mtp_rt::native {
 namespace {
 
+constexpr float kDefaultMargin = 8.0F;
 constexpr int kMaxThreads = 256;
 constexpr int kMaxSlots = 4096;
 constexpr int kMaxRows = 4096;
@@ -53,10 +55,16 @@ EngineInfo make_info(const ModelConfig& c, const EngineOptions& options, const K
 }
 
 std::optional<float> margin(const ModelConfig& c, const EngineOptions& options) {
-  constexpr float kDefaultMargin = 8.0F;
   if (!options.two_stage_head) return c.two_stage_margin;
   if (!*options.two_stage_head) return std::nullopt;
   return c.two_stage_margin.value_or(kDefaultMargin);
+}
+
+// Scores that rank drafts are no one's logits: in two stages, unless told otherwise, whatever the model says.
+std::optional<float> heads_margin(const ModelConfig& c, const EngineOptions& options) {
+  if (!c.extra_heads->draft_vocab_size) return margin(c, options);
+  return options.two_stage_head.value_or(true) ? std::optional(c.two_stage_margin.value_or(kDefaultMargin))
+                                               : std::nullopt;
 }
 
 class NativeEngine final : public Engine, public Timed {
@@ -73,6 +81,11 @@ class NativeEngine final : public Engine, public Timed {
     const bool two_stage = weights_.head_is_q8() && margin(model_->config(), options).has_value();
     info_.weight_bytes =
         weights_.layer_bytes() + weights_.head_bytes() - (two_stage ? weights_.head_low_bytes() : 0);
+    if (!model_->config().extra_heads) return;
+    heads_.emplace(*model_, kernels_, weights_, pool_, info_.slots, heads_margin(model_->config(), options));
+    info_.extra_heads = model_->config().extra_heads->count;
+    info_.head_bytes = heads_->bytes_per_depth();
+    info_.acceptance = model_->config().extra_heads->acceptance;
   }
 
   [[nodiscard]] const EngineInfo& info() const noexcept override { return info_; }
@@ -97,14 +110,17 @@ class NativeEngine final : public Engine, public Timed {
       }
       moves.emplace_back(k.slot, offsets_of(k));
     }
-    for (const auto& [slot, offsets] : moves) cache_.keep(slot, offsets);
+    for (const auto& [slot, offsets] : moves) {
+      if (heads_ && !offsets.empty()) heads_->keep(slot, trunk_, last_row(slot, offsets));
+      cache_.keep(slot, offsets);
+    }
     batch_ = {};
   }
 
-  void draft(std::span<const DraftRow> /*rows*/, const DraftOutputs& /*outputs*/) override {
-    throw UnsupportedError(model_->config().extra_heads
-                               ? "draft: the native engine cannot run these extra heads yet"
-                               : "draft: the model has no extra heads; mtp-rt distill makes some");
+  void draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) override {
+    if (!heads_) throw UnsupportedError("draft: the model has no extra heads; mtp-rt distill makes some");
+    heads_->draft(plan_drafts(rows, outputs, info_, [this](Slot slot) { return cache_.length(slot); }),
+                  outputs);
   }
 
   void release(Slot slot) override {
@@ -148,6 +164,11 @@ class NativeEngine final : public Engine, public Timed {
     }
   }
 
+  // The row of the last call that stands at the last of `offsets` behind a slot's committed positions.
+  [[nodiscard]] int last_row(Slot slot, const std::vector<std::int32_t>& offsets) const {
+    return std::ranges::find(batch_.segments, slot, &Segment::slot)->first_row + offsets.back();
+  }
+
   // A slot's kept rows as places behind its committed positions: a path from its first row.
   [[nodiscard]] std::vector<std::int32_t> offsets_of(const KeptRows& kept) const {
     const auto segment = std::find_if(batch_.segments.begin(), batch_.segments.end(),
@@ -177,6 +198,7 @@ class NativeEngine final : public Engine, public Timed {
   PackedWeights weights_;
   KvCache cache_;
   Trunk trunk_;
+  std::optional<Heads> heads_;
   Batch batch_;           // of the last verify call, until it is committed
   double seconds_ = 0.0;  // of the last verify call
 };

@@ -3,14 +3,15 @@
 
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/parallel.h"
-#include "engines/native/packed_weights.h"
+#include "engines/native/products.h"
 #include "engines/native/workspace.h"
 
 namespace mtp_rt::native {
 
-/// The product of Workspace::head_input with the output matrix.
+/// The product of `input` with an output matrix.
 ///
 /// With a margin, a row's logit is defined in two stages: all entries are scored from the upper four bits of
 /// the q8 weights; those within `margin` of that row's best coarse score get their exact score instead. The
@@ -21,15 +22,19 @@ struct LmHead {
   int vocab_size;
   int rows;
   std::optional<float> margin;
+  const Activations& input;             // factors of its rows in ThreadScratch::head_scale
+  std::vector<float>& unit_maxima;      // [units, rows]: afterwards the greatest logits
+  std::vector<ThreadScratch>& threads;  // row_scale is overwritten
 
-  /// Thread `thread`'s part, scales in ThreadScratch::head_scale. logits [rows, vocab_size].
-  void run(Workspace& workspace, int thread, ThreadPool& pool, std::span<float> logits) const;
+  /// Thread `thread`'s part. logits [rows, vocab_size].
+  void run(int thread, ThreadPool& pool, std::span<float> logits) const;
 
  private:
-  void score(const Unit& unit, DotKernel dot, Workspace& workspace, ThreadScratch& scratch,
-             float* logits) const;
-  void refine(const Unit& unit, const float* thresholds, Workspace& workspace, const ThreadScratch& scratch,
-              float* logits) const;
+  [[nodiscard]] float* maxima_of(const Unit& unit) const noexcept {
+    return unit_maxima.data() + static_cast<std::size_t>(unit.index) * static_cast<std::size_t>(rows);
+  }
+  void score(const Unit& unit, DotKernel dot, ThreadScratch& scratch, float* logits) const;
+  void refine(const Unit& unit, const float* thresholds, const ThreadScratch& scratch, float* logits) const;
 };
 
 }  // namespace mtp_rt::native

@@ -8,6 +8,14 @@
 #include "engines/native/lm_head.h"
 
 namespace mtp_rt::native {
+namespace {
+
+// Where `layer` stands among `taps`; their number if it does not.
+std::size_t place_of(std::int32_t layer, std::span<const std::int32_t> taps) {
+  return static_cast<std::size_t>(std::ranges::find(taps, layer) - taps.begin());
+}
+
+}  // namespace
 
 void TrunkStep::run() {
   const std::vector<Layer>& layers = t_.weights_.layers();
@@ -50,16 +58,6 @@ void TrunkStep::end(Phase phase) {
   last_ = now;
 }
 
-void TrunkStep::emit(const float* values, int rows, int block, const Product& next,
-                     const Activations& to) const {
-  if (next.takes_quantized) k_.quantize(values, rows, block, to);
-  if (!next.takes_values) return;
-  for (int r = 0; r < rows; ++r, values += kUnit) {
-    const auto at = static_cast<std::size_t>((r / kPanel * to.blocks + block) * kPanel + r % kPanel);
-    std::copy_n(values, kBlock, to.values + at * kBlock);
-  }
-}
-
 void TrunkStep::add_to_residual(float* values, int block, std::span<const float> gain) const {
   const auto column = static_cast<std::size_t>(block) * kUnit;
   k_.add_residual(values, rows_, gain.data() + column, residual() + column, width_, w_.squares.data() + block,
@@ -76,7 +74,7 @@ void TrunkStep::embed(std::span<const float> gain) {
       std::fill_n(residual() + row * width_ + static_cast<std::size_t>(block) * kUnit, kUnit, 0.0F);
     }
     add_to_residual(values, block, gain);
-    emit(values, rows_, block, t_.weights_.layers().front().qkv, w_.normed.view());
+    emit(k_, values, rows_, block, t_.weights_.layers().front().qkv, w_.normed.view());
   }
   if (thread_ == 0) fill_rotations();
 }
@@ -96,11 +94,7 @@ void TrunkStep::fill_rotations() const {
 }
 
 void TrunkStep::read_row_scale() {
-  for (std::size_t r = 0; r < batch_.rows.size(); ++r) {
-    float total = 0.0F;
-    for (std::size_t b = 0; b < blocks(); ++b) total += w_.squares[r * blocks() + b];
-    s_.row_scale[r] = 1.0F / std::sqrt(total / static_cast<float>(width_) + t_.config_.rms_norm_eps);
-  }
+  for (std::size_t r = 0; r < batch_.rows.size(); ++r) s_.row_scale[r] = t_.row_scale(r);
 }
 
 void TrunkStep::project_qkv(const Layer& layer, int l) {
@@ -169,7 +163,7 @@ void TrunkStep::fold(const Product& next) const {
       k_.fold(partials_of(w_, shape, batch_, r, head), count, shape.partial_stride(),
               block * kUnit % shape.head_dim, values + static_cast<std::size_t>(r) * kUnit);
     }
-    emit(values, rows_, block, next, w_.attended.view());
+    emit(k_, values, rows_, block, next, w_.attended.view());
   }
 }
 
@@ -179,20 +173,14 @@ void TrunkStep::project_residual(const Product& product, const Activations& inpu
   for (const Unit& unit : product.units[static_cast<std::size_t>(thread_)]) {
     unit.dot(unit.tiles, input, w_.ones.data(), 0, rows_, values);
     add_to_residual(values, unit.index, gain);
-    emit(values, rows_, unit.index, next, to);
+    emit(k_, values, rows_, unit.index, next, to);
   }
 }
 
 void TrunkStep::project_gate_up(const Layer& layer) {
-  float* gate = s_.unit(0, rows_);
-  float* up = s_.unit(1, rows_);
-  const std::vector<Unit>& units = layer.gate_up.units[static_cast<std::size_t>(thread_)];
-  for (std::size_t i = 0; i < units.size(); i += 2) {
-    units[i].dot(units[i].tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, gate);
-    units[i + 1].dot(units[i + 1].tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, up);
-    k_.swiglu(gate, up, rows_);
-    emit(gate, rows_, units[i].index / 2, layer.down, w_.hidden.view());
-  }
+  const GateUp product{layer.gate_up, w_.normed.view(), s_.row_scale.data(),
+                       layer.down,    w_.hidden.view(), rows_};
+  product.run(k_, thread_, s_.unit(0, rows_), s_.unit(1, rows_));
 }
 
 void TrunkStep::project_last(const Product& product) {
@@ -205,19 +193,25 @@ void TrunkStep::project_last(const Product& product) {
       const auto from = static_cast<std::size_t>(batch_.logit_rows[static_cast<std::size_t>(i)]);
       std::copy_n(values + from * kUnit, kUnit, values + static_cast<std::size_t>(i) * kUnit);
     }
-    emit(values, wanted, unit.index, t_.weights_.head(), w_.head_input.view());
+    emit(k_, values, wanted, unit.index, t_.weights_.head(), w_.head_input.view());
   }
 }
 
 void TrunkStep::tap(std::int32_t layer) const {
+  const auto threads = static_cast<std::size_t>(t_.pool_.threads());
   const auto taps = outputs_.taps.size();
-  const auto* at = std::find(outputs_.taps.data(), outputs_.taps.data() + taps, layer);
-  const auto index = static_cast<std::size_t>(at - outputs_.taps.data());
-  if (index == taps) return;
-  for (auto i = static_cast<std::size_t>(thread_); i < batch_.state_rows.size();
-       i += static_cast<std::size_t>(t_.pool_.threads())) {
+  const auto index = place_of(layer, outputs_.taps);
+  for (auto i = static_cast<std::size_t>(thread_); index < taps && i < batch_.state_rows.size();
+       i += threads) {
     const auto row = static_cast<std::size_t>(batch_.state_rows[i]);
     std::copy_n(residual() + row * width_, width_, outputs_.tapped.data() + (i * taps + index) * width_);
+  }
+  const auto kept = t_.kept_taps_.size();
+  const auto place = place_of(layer, t_.kept_taps_);
+  for (auto row = static_cast<std::size_t>(thread_); place < kept && row < batch_.rows.size();
+       row += threads) {
+    std::copy_n(residual() + row * width_, width_,
+                t_.tapped_.as<float>().data() + (row * kept + place) * width_);
   }
 }
 
@@ -237,9 +231,15 @@ void TrunkStep::score_vocabulary() {
   for (std::size_t i = 0; i < batch_.logit_rows.size(); ++i) {
     s_.head_scale[i] = s_.row_scale[static_cast<std::size_t>(batch_.logit_rows[i])];
   }
-  const LmHead head{k_, t_.weights_.head(), t_.config_.vocab_size, static_cast<int>(batch_.logit_rows.size()),
-                    t_.two_stage_margin_};
-  head.run(w_, thread_, t_.pool_, outputs_.logits);
+  const LmHead head{k_,
+                    t_.weights_.head(),
+                    t_.config_.vocab_size,
+                    static_cast<int>(batch_.logit_rows.size()),
+                    t_.two_stage_margin_,
+                    w_.head_input.view(),
+                    w_.unit_maxima,
+                    w_.threads};
+  head.run(thread_, t_.pool_, outputs_.logits);
 }
 
 }  // namespace mtp_rt::native

@@ -33,8 +33,6 @@ class TrunkStep {
   [[nodiscard]] std::size_t blocks() const { return width_ / kBlock; }
   [[nodiscard]] float* residual() const { return w_.residual.as<float>().data(); }
 
-  // Hands 32 columns of `rows` rows to the product that reads them next.
-  void emit(const float* values, int rows, int block, const Product& next, const Activations& to) const;
   void add_to_residual(float* values, int block, std::span<const float> gain) const;
   void embed(std::span<const float> gain);
   void fill_rotations() const;

@@ -1,4 +1,4 @@
-#include "decode/filters.h"
+#include "sampling/filters.h"
 
 #include <algorithm>
 #include <array>
@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "base/math.h"
-#include "decode/row_loops.h"
-#include "decode/token_score.h"
+#include "sampling/row_loops.h"
+#include "sampling/token_score.h"
 
 namespace mtp_rt {
 namespace {
@@ -174,6 +174,11 @@ Cut filter(const ScoreRow& row, const SamplingParams& params) {
     cut.tighten({{floor, std::numeric_limits<Token>::max()}});
   }
   return cut;
+}
+
+double kept_mass(const ScoreRow& row, const Cut& cut) {
+  const bool whole_row = cut.last.z == std::numeric_limits<float>::lowest();
+  return whole_row ? row.total_mass() : MassSearch(row, cut).total();
 }
 
 }  // namespace mtp_rt

@@ -9,8 +9,10 @@ namespace mtp_rt {
 
 inline constexpr std::size_t kRowBlock = 64;  ///< Entries that these loops take at once.
 
-/// words[i] = the random word (token_score.h) of token kRowBlock * block + i.
-void noise_words(std::uint64_t seed, std::int64_t position, std::size_t block, std::uint32_t* words);
+inline constexpr std::size_t kQuads = kRowBlock / 4;  ///< Groups of four neighbouring token ids.
+
+/// words[4 * q + lane] = the random word (token_score.h) of token 4 * quads[q] + lane, for kQuads quads.
+void noise_words(std::uint64_t seed, std::int64_t position, const std::int32_t* quads, std::uint32_t* words);
 
 /// masses[i] = mass(z[i]) (token_score.h) of a block.
 void block_masses(const float* z, double* masses);

@@ -1,20 +1,18 @@
-#include "decode/row_loops.h"
+#include "sampling/row_loops.h"
 
 #include <array>
 
-#include "decode/token_score.h"
+#include "sampling/token_score.h"
 
 namespace mtp_rt {
 namespace {
 
-constexpr std::size_t kQuads = kRowBlock / 4;
-
-/// All quads of the block round by round, so that the inner loop vectorises.
+/// All quads round by round, so that the inner loop vectorises.
 [[gnu::always_inline]] inline void noise_words_body(std::uint64_t seed, std::int64_t position,
-                                                    std::size_t block, std::uint32_t* words) {
+                                                    const std::int32_t* quads, std::uint32_t* words) {
   std::array<std::array<std::uint32_t, kQuads>, 4> lanes;
   for (std::size_t q = 0; q < kQuads; ++q) {
-    const PhiloxBits counter = noise_counter(position, static_cast<std::int32_t>(block * kQuads + q));
+    const PhiloxBits counter = noise_counter(position, quads[q]);
     for (std::size_t lane = 0; lane < 4; ++lane) lanes[lane][q] = counter.lane[lane];
   }
   for (int round = 0; round < kPhiloxRounds; ++round) {
@@ -37,9 +35,9 @@ constexpr std::size_t kQuads = kRowBlock / 4;
 }
 
 #if defined(__x86_64__)
-[[gnu::target("avx2")]] void noise_words_avx2(std::uint64_t seed, std::int64_t position, std::size_t block,
-                                              std::uint32_t* words) {
-  noise_words_body(seed, position, block, words);
+[[gnu::target("avx2")]] void noise_words_avx2(std::uint64_t seed, std::int64_t position,
+                                              const std::int32_t* quads, std::uint32_t* words) {
+  noise_words_body(seed, position, quads, words);
 }
 
 [[gnu::target("avx2")]] void block_masses_avx2(const float* z, double* masses) {
@@ -54,11 +52,11 @@ bool has_avx2() {
 
 }  // namespace
 
-void noise_words(std::uint64_t seed, std::int64_t position, std::size_t block, std::uint32_t* words) {
+void noise_words(std::uint64_t seed, std::int64_t position, const std::int32_t* quads, std::uint32_t* words) {
 #if defined(__x86_64__)
-  if (has_avx2()) return noise_words_avx2(seed, position, block, words);
+  if (has_avx2()) return noise_words_avx2(seed, position, quads, words);
 #endif
-  noise_words_body(seed, position, block, words);
+  noise_words_body(seed, position, quads, words);
 }
 
 void block_masses(const float* z, double* masses) {

@@ -1,10 +1,10 @@
 #include <string>
 
 #include "base/math.h"
-#include "decode/filters.h"
-#include "decode/score_row.h"
 #include "mtp_rt/error.h"
 #include "mtp_rt/sampling.h"
+#include "sampling/filters.h"
+#include "sampling/score_row.h"
 
 namespace mtp_rt {
 namespace {

@@ -4,11 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "decode/row_loops.h"
 #include "mtp_rt/token.h"
+#include "sampling/row_loops.h"
 
 namespace mtp_rt {
 
@@ -21,6 +22,9 @@ struct Best {
 /// The highest logit; the lowest id among equals.
 /// Throws EngineError if a logit is NaN or +infinity, or if all are -infinity.
 [[nodiscard]] Best argmax(std::span<const float> logits);
+
+/// The same, or nothing where argmax() would throw.
+[[nodiscard]] std::optional<Best> find_best(std::span<const float> logits) noexcept;
 
 /// Log-probabilities relative to the best token's: 0 for the best, -infinity for what may not be chosen.
 class ScoreRow {

@@ -5,9 +5,9 @@
 #include <limits>
 #include <vector>
 
-#include "decode/score_row.h"
 #include "mtp_rt/sampling.h"
 #include "mtp_rt/token.h"
+#include "sampling/score_row.h"
 
 namespace mtp_rt {
 
@@ -39,5 +39,8 @@ struct Cut {
 
 /// What top-k, then top-p, then min-p leave of a row.
 [[nodiscard]] Cut filter(const ScoreRow& row, const SamplingParams& params);
+
+/// Sum of mass(z) (token_score.h) over what `cut` keeps.
+[[nodiscard]] double kept_mass(const ScoreRow& row, const Cut& cut);
 
 }  // namespace mtp_rt

@@ -1,12 +1,12 @@
-#include "decode/score_row.h"
+#include "sampling/score_row.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <numeric>
 
-#include "decode/token_score.h"
 #include "mtp_rt/error.h"
+#include "sampling/token_score.h"
 
 namespace mtp_rt {
 namespace {
@@ -43,7 +43,7 @@ bool is_nan(float x) { return x != x; }
 
 }  // namespace
 
-Best argmax(std::span<const float> logits) {
+std::optional<Best> find_best(std::span<const float> logits) noexcept {
   constexpr std::size_t kStride = 1024;
   Best best{.token = -1, .logit = kLowest};
   std::size_t best_start = 0;
@@ -57,16 +57,20 @@ Best argmax(std::span<const float> logits) {
   }
   // A sum that is NaN may also come from infinities, so it only calls for a closer look.
   const bool suspicious = is_nan(probe[0] + probe[1] + probe[2] + probe[3]);
-  if (best.logit > std::numeric_limits<float>::max() || (suspicious && std::ranges::any_of(logits, is_nan))) {
-    throw EngineError("logits: a value is NaN or +infinity; the engine failed on this row");
-  }
-  if (best.logit == kLowest) {
-    throw EngineError("logits: no token is allowed; every one is masked or -infinity");
-  }
+  if (best.logit > std::numeric_limits<float>::max() || best.logit == kLowest) return std::nullopt;
+  if (suspicious && std::ranges::any_of(logits, is_nan)) return std::nullopt;
   const auto found =
       std::find(logits.begin() + static_cast<std::ptrdiff_t>(best_start), logits.end(), best.logit);
   best.token = static_cast<Token>(found - logits.begin());
   return best;
+}
+
+Best argmax(std::span<const float> logits) {
+  if (const std::optional<Best> best = find_best(logits)) return *best;
+  if (std::ranges::all_of(logits, [](float x) { return x == kLowest; })) {
+    throw EngineError("logits: no token is allowed; every one is masked or -infinity");
+  }
+  throw EngineError("logits: a value is NaN or +infinity; the engine failed on this row");
 }
 
 void ScoreRow::assign(std::span<const float> logits, float best, float temperature) {

@@ -1,17 +1,20 @@
 #include <algorithm>
-#include <array>
+#include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
-#include "decode/filters.h"
-#include "decode/row_loops.h"
-#include "decode/score_row.h"
-#include "decode/token_score.h"
 #include "mtp_rt/error.h"
 #include "mtp_rt/sampling.h"
+#include "sampling/filters.h"
+#include "sampling/noisy_order.h"
+#include "sampling/score_row.h"
+#include "sampling/token_score.h"
 
 namespace mtp_rt {
 namespace {
+
+const ScoredTokens kAllTokens;
 
 /// Buffers of the vocabulary's size, kept from call to call.
 struct Workspace {
@@ -56,58 +59,6 @@ void adjust(std::span<const float> logits, const PickContext& context, const Sam
   if (!context.allowed.empty()) apply_mask(context.allowed, adjusted);
 }
 
-/// Finds the kept entry with the highest z + noise, computing the noise only where it can still decide.
-class NoisyArgmax {
- public:
-  NoisyArgmax(const ScoreRow& row, const Cut& cut, std::uint64_t seed, std::int64_t position)
-      : row_(row), cut_(cut), seed_(seed), position_(position) {}
-
-  /// `likely` is the best token, whose z is 0: a high score to begin with makes the search short.
-  Token find(Token likely) {
-    visit({0.0F, likely}, noise_word(seed_, position_, likely));
-    for (std::size_t b = 0; b < row_.blocks(); ++b) visit_block(b);
-    return token_;
-  }
-
- private:
-  static constexpr double kMaxNoise = 22.9;
-
-  void visit_block(std::size_t block) {
-    const float top = row_.block_max(block);
-    if (top < cut_.last.z || static_cast<double>(top) + kMaxNoise < score_) return;
-    noise_words(seed_, position_, block, words_.data());
-    // -log(-log(u)) <= -log(1 - u): where even the block's best entry cannot reach the score with a word,
-    // none can.
-    const float reach = math::exp(std::min(top - static_cast<float>(score_), 0.0F));
-    const auto least =
-        static_cast<std::uint32_t>(std::max(0.0, (1.0 - static_cast<double>(reach) * 1.0001) * 0x1p32 - 2.0));
-    std::uint32_t hits = 0;
-    for (const std::uint32_t word : words_) hits += word >= least ? 1 : 0;
-    if (hits == 0) return;
-    const float* z = row_.block(block);
-    for (std::size_t i = 0; i < ScoreRow::kBlock; ++i) {
-      if (words_[i] >= least) visit({z[i], static_cast<Token>(block * ScoreRow::kBlock + i)}, words_[i]);
-    }
-  }
-
-  void visit(Scored candidate, std::uint32_t bits) {
-    if (!cut_.keeps(candidate)) return;
-    const double score = static_cast<double>(candidate.z) + gumbel(bits);
-    if (score > score_ || (score == score_ && candidate.token < token_)) {
-      score_ = score;
-      token_ = candidate.token;
-    }
-  }
-
-  const ScoreRow& row_;
-  const Cut& cut_;
-  std::uint64_t seed_;
-  std::int64_t position_;
-  std::array<std::uint32_t, ScoreRow::kBlock> words_;
-  double score_ = -std::numeric_limits<double>::infinity();
-  Token token_ = std::numeric_limits<Token>::max();
-};
-
 }  // namespace
 
 Token pick(std::span<const float> logits, const PickContext& context, const SamplingParams& params) {
@@ -120,7 +71,8 @@ Token pick(std::span<const float> logits, const PickContext& context, const Samp
   if (params.temperature == 0.0F) return best.token;
   workspace.row.assign(logits, best.logit, params.temperature);
   const Cut cut = filter(workspace.row, params);
-  return NoisyArgmax(workspace.row, cut, params.seed, context.position).find(best.token);
+  NoisyOrder<1> order(workspace.row, cut, kAllTokens, params.seed, context.position);
+  return static_cast<Token>(order.find(static_cast<std::size_t>(best.token)).front().index);
 }
 
 }  // namespace mtp_rt

@@ -1,0 +1,69 @@
+// The weights of extra heads, packed as the trunk's are.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/parallel.h"
+#include "engines/native/packed_weights.h"
+#include "mtp_rt/model_dir.h"
+#include "sampling/token_noise.h"
+
+namespace mtp_rt::native {
+
+/// One head's weights; what its wiring and body do not have is empty.
+struct HeadModule {
+  std::span<const float> state_gain;   // [hidden]
+  std::span<const float> embed_gain;   // [hidden]
+  std::span<const float> output_gain;  // [hidden]; ones where the head has no output norm
+  Product linear;
+  Product input;  // of a sequential block: [state; embedding] to hidden
+  Layer block;    // a residual body has its gate_up and down
+
+  /// What reads the head's input.
+  [[nodiscard]] const Product& first(const HeadsConfig& config) const noexcept;
+};
+
+class HeadWeights {
+ public:
+  /// Packs the heads of `model`, which has some. `trunk` outlives this.
+  HeadWeights(const ModelDir& model, const PackedWeights& trunk, const KernelTable& kernels,
+              ThreadPool& pool);
+
+  [[nodiscard]] const HeadModule& module(int depth) const noexcept {
+    return modules_[modules_.size() == 1 ? 0 : static_cast<std::size_t>(depth)];
+  }
+
+  /// From tapped layers to the state that the heads read; without units where nothing is tapped.
+  [[nodiscard]] const Product& fuse() const noexcept { return fuse_; }
+
+  /// From a head's state to scores, and the tokens that they belong to.
+  [[nodiscard]] const Product& unembed() const noexcept { return own_ ? unembed_ : trunk_.head(); }
+  [[nodiscard]] const ScoredTokens& tokens() const noexcept { return tokens_; }
+  [[nodiscard]] int scores() const noexcept { return scores_; }
+  [[nodiscard]] bool unembed_is_q8() const noexcept { return own_ ? own_->is_q8() : trunk_.head_is_q8(); }
+  [[nodiscard]] std::span<const float> ones() const noexcept { return ones_; }
+
+  /// Bytes read for one draft of one sequence; `two_stage`: scores of q8 rows read their upper halves.
+  [[nodiscard]] std::size_t bytes_per_depth(bool two_stage) const noexcept;
+
+ private:
+  void read_gains(const ModelDir& model);
+  void pack_modules(const ModelDir& model, const KernelTable& kernels, ThreadPool& pool);
+
+  const PackedWeights& trunk_;
+  std::vector<float> gains_;
+  std::vector<float> ones_;  // [hidden]
+  std::vector<HeadModule> modules_;
+  Product fuse_;
+  std::optional<WeightStreams> streams_;
+  std::optional<PackedTable> own_;
+  Product unembed_;
+  ScoredTokens tokens_;
+  int scores_ = 0;
+};
+
+}  // namespace mtp_rt::native

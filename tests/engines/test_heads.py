@@ -1,0 +1,185 @@
+"""Drafts of extra heads against the float64 reference, and what draft() refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from drafting import GREEDY, NEXT, TEXT, Model, draft, ready
+from driving import chain, feed, verify
+
+from mtp_rt._core import Engine, SamplingParams, pick
+from mtp_rt.errors import ArgumentError, UnsupportedError
+from mtp_rt.model_dir import read_model_dir
+from reference_heads import HeadsReference
+
+TOP = 8
+
+
+def fields(wiring: str, body: str, *, shared: bool, **more: Any) -> dict[str, Any]:
+    inner = None if body == "linear" else 64
+    return {"wiring": wiring, "body": body, "shared": shared, "intermediate_size": inner, **more}
+
+
+PLAIN = [
+    fields(wiring, body, shared=shared)
+    for wiring in ("parallel", "chained", "sequential")
+    for body in ("linear", "residual")
+    for shared in (False, True)
+    if not (shared and wiring == "parallel")
+]
+VARIED = [
+    *(heads | {"taps": [0, 1], "output_norm": True} for heads in PLAIN),
+    *(heads | {"draft_vocab_size": 96, "output_norm": norm} for heads in PLAIN for norm in (False, True)),
+]
+
+
+def name(heads: dict[str, Any]) -> str:
+    return "-".join(f"{key}={value}" for key, value in heads.items() if value not in (None, False, []))
+
+
+def check_against_reference(path: Path, *, tolerance: float, **options: Any) -> None:
+    """The engine's candidates are the reference's best, with its chances."""
+    engine = ready(path, two_stage_head=False, **options)
+    reference = HeadsReference(path, simulate=True)
+    drafts = draft(engine, width=TOP)
+    scores = reference.scores([*TEXT, NEXT], drafts.tokens[:, 0].tolist())
+    chances = scores.softmax(dim=-1)
+    entries = {reference.token(entry): entry for entry in range(scores.shape[1])}
+    for k, (tokens, own) in enumerate(zip(drafts.tokens, drafts.chances, strict=True)):
+        chosen = [entries[token] for token in tokens.tolist()]
+        assert len(set(chosen)) == TOP
+        expected = chances[k, chosen].numpy()
+        np.testing.assert_allclose(own, expected, rtol=tolerance, atol=1e-7)
+        others = scores[k].clone()
+        others[chosen] = -torch.inf
+        assert scores[k, chosen].min() >= others.max() - tolerance
+        assert (np.diff(expected) <= tolerance * expected[1:]).all()
+
+
+@pytest.mark.parametrize("heads", PLAIN + VARIED, ids=name)
+def test_scores_are_the_references(heads: dict[str, Any], tiny_with_heads: Model) -> None:
+    path = tiny_with_heads("medusa", kind="f32", unembed="f32", **heads)
+    check_against_reference(path, tolerance=2e-3)
+
+
+@pytest.mark.parametrize(("kind", "unembed"), [("q4", "q4"), ("q8", "q8"), ("q4", "q8"), ("bf16", "bf16")])
+@pytest.mark.parametrize("preset", ["recurrent", "hydra", "medusa", "gloeckle-linear"])
+def test_quantised_heads(preset: str, kind: str, unembed: str, tiny_with_heads: Model) -> None:
+    check_against_reference(tiny_with_heads(preset, kind=kind, unembed=unembed), tolerance=5e-3)
+
+
+def test_two_stages_find_the_same_tokens(tiny_with_heads: Model) -> None:
+    path = tiny_with_heads("recurrent")
+    coarse, exact = draft(ready(path)), draft(ready(path, two_stage_head=False))
+    assert np.array_equal(coarse.tokens, exact.tokens)
+    np.testing.assert_allclose(coarse.chances, exact.chances, rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"temperature": 1.0, "seed": 3},
+        {"temperature": 0.7, "seed": 2**63 + 5, "top_p": 0.9},
+        {"temperature": 1.3, "seed": 8, "top_k": 20, "min_p": 0.02},
+    ],
+    ids=str,
+)
+def test_heads_that_repeat_the_trunk_draft_what_it_would_pick(
+    params: dict[str, Any], tiny_with_heads: Model, tmp_path: Path
+) -> None:
+    """Oracle: pick() on the trunk's logits, at the position of the draft.
+
+    The matrix of a linear head is made the identity, so its scores are the trunk's own; each further depth
+    scores the same state at the next position.
+    """
+    path = shutil.copytree(tiny_with_heads("gloeckle-linear", kind="f32"), tmp_path / "model")
+    overwrite_with_identity(path)
+    engine = Engine(str(path), context=128, two_stage_head=False)
+    feed(engine, 0, TEXT[:-1])
+    differing = 0
+    for step in range(12):
+        token = TEXT[-1] if step == 0 else step * 17
+        logits = verify(engine, chain(engine, 0, [token])).logits[0]
+        engine.commit([(0, [0])])
+        native = SamplingParams(**params)
+        drafts = draft(engine, params=params)
+        place = engine.length(0)
+        expected = [pick(logits, native, place + 1 + k) for k in range(3)]
+        differing += int((drafts.tokens[:, 0] != expected).sum())
+    assert differing <= 1  # the trunk's scores and the head's differ in their last bits
+
+
+def overwrite_with_identity(path: Path) -> None:
+    model = read_model_dir(path)
+    places = [stored.begin for name, stored in model.tensors.items() if name.endswith(".linear.weight")]
+    identity = np.eye(model.config.hidden_size, dtype=np.float32).tobytes()
+    del model
+    with (path / "model.safetensors").open("r+b") as file:
+        for begin in places:
+            file.seek(begin)
+            file.write(identity)
+
+
+def test_filters_leave_the_rest_without_a_chance(tiny_with_heads: Model) -> None:
+    engine = ready(tiny_with_heads("recurrent"))
+    few = draft(engine, width=4, params={"temperature": 1.0, "seed": 1, "top_k": 2})
+    assert (few.chances[:, :2] > 0).all()
+    assert (few.chances[:, 2:] == 0).all()
+    np.testing.assert_allclose(few.chances.sum(axis=1), 1, rtol=1e-5)
+    assert all(len(set(row)) == 4 for row in few.tokens.tolist())
+
+
+def test_what_the_engine_says_of_its_heads(tiny_with_heads: Model, tiny_model: Path) -> None:
+    info = Engine(str(tiny_with_heads("recurrent")), context=32).info
+    assert info.extra_heads == 4
+    assert info.acceptance == pytest.approx([0.6, 0.5, 0.4, 0.3])
+    unembed, modules = 256 * 96, (2 * 128 * 192 + 96 * 128)
+    gains = 3 * 96 * 4
+    assert unembed * 9 // 16 < info.head_bytes - modules * 5 // 8 - gains < unembed * 17 // 16
+    plain = Engine(str(tiny_model), context=32).info
+    assert (plain.extra_heads, plain.head_bytes, plain.acceptance) == (0, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"slots": [2]}, r"rows\[0\]\.slot is 2; expected 0 \.\. 1"),
+        ({"slots": [-1]}, r"rows\[0\]\.slot is -1"),
+        ({"slots": [1]}, r"rows\[0\]\.slot is 1; expected a slot with committed positions"),
+        ({"tokens": [512]}, r"rows\[0\]\.token is 512; expected 0 \.\. 511"),
+        ({"tokens": [-1]}, r"rows\[0\]\.token is -1"),
+        ({"counts": [0]}, r"rows\[0\]\.count is 0; expected 1 \.\. 4"),
+        ({"counts": [5]}, r"rows\[0\]\.count is 5; expected 1 \.\. 4"),
+        ({"widths": [0]}, r"rows\[0\]\.width is 0; expected 1 \.\. 8"),
+        ({"widths": [9]}, r"rows\[0\]\.width is 9; expected 1 \.\. 8"),
+        ({"params": [{"temperature": -1.0}]}, "temperature"),
+        ({"counts": [1, 1]}, "the same length"),
+    ],
+    ids=str,
+)
+def test_a_malformed_row_is_refused(change: dict[str, Any], message: str, tiny_with_heads: Model) -> None:
+    engine = ready(tiny_with_heads("recurrent"), slots=2)
+    arguments = {"slots": [0], "tokens": [1], "counts": [1], "widths": [1], "params": [GREEDY]} | change
+    arguments["params"] = [SamplingParams(**params) for params in arguments["params"]]
+    with pytest.raises(ArgumentError, match=message):
+        engine.draft(**arguments)
+    assert len(draft(engine).tokens) == 4
+
+
+def test_a_slot_named_twice_is_refused(tiny_with_heads: Model) -> None:
+    engine = ready(tiny_with_heads("recurrent"))
+    with pytest.raises(ArgumentError, match=r"rows\[1\]\.slot is 0; expected each slot at most once"):
+        engine.draft([0, 0], [1, 1], [1, 1], [1, 1], [SamplingParams(), SamplingParams()])
+
+
+def test_a_model_without_heads_says_so(tiny_model: Path) -> None:
+    engine = Engine(str(tiny_model), context=32)
+    feed(engine, 0, TEXT)
+    with pytest.raises(UnsupportedError, match="no extra heads"):
+        engine.draft([0], [1], [1], [1], [SamplingParams()])
