@@ -30,9 +30,9 @@ class StoredTensor:
     end: int
 
 
-def encode_header(tensors: Mapping[str, StoredTensor]) -> bytes:
-    """Return the header's JSON for tensors whose ranges count from the start of the data."""
-    entries: dict[str, Any] = {"__metadata__": {"format": "mtp_rt"}}
+def encode_header(tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return the header's JSON for tensors whose ranges count from the start of the data, with `metadata`."""
+    entries: dict[str, Any] = {"__metadata__": {"format": "mtp_rt", **(metadata or {})}}
     for name, tensor in tensors.items():
         entries[name] = {
             "dtype": tensor.dtype,

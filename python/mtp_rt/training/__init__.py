@@ -1,0 +1,1 @@
+"""Training: heads for pretrained models."""

@@ -1,0 +1,1 @@
+"""Heads for a pretrained model, from nothing but the model: write text, record its states, fit the heads."""
