@@ -12,7 +12,7 @@ import pytest
 from mtp_rt import _core
 from mtp_rt.errors import ArgumentError, UnsupportedError
 from mtp_rt.tokenizer import Tokenizer
-from mtp_rt.training.distill import author as author_module
+from mtp_rt.training.distill import prompts as prompts_module
 from mtp_rt.training.distill.line_file import read_lines
 from mtp_rt.training.distill.prompts import SuppliedPrompt, prompt_hash, split_of
 from mtp_rt.training.distill.run_folder import ModelIdentity, RunFolder
@@ -117,7 +117,23 @@ def test_enough_text_is_left_as_it_is(written: RunFolder, tiny_model: Path) -> N
     assert (
         sum(report.tokens_by_split.values()) == sum(report.tokens_by_source.values()) == report.answer_tokens
     )
+    assert sum(report.scripts.values()) == sum(report.finishes.values()) == report.dialogues
+    assert report.scripts["latin"] > report.dialogues // 2
     assert 0 < report.mean_answer_tokens <= SETTINGS.max_answer_tokens
+
+
+def test_an_interrupted_run_goes_on(run: RunFolder, written: RunFolder, tiny_model: Path) -> None:
+    """Ctrl-C while it writes, in the thread that waits for the others."""
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if done > TOKENS // 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_text(run, tiny_model, SETTINGS, tokens=TOKENS, slots=8, threads=2, progress=interrupt)
+    assert 0 < len(run.text_file.read_bytes()) < len(written.text_file.read_bytes())
+    write_text(run, tiny_model, SETTINGS, tokens=TOKENS, slots=8, threads=2)
+    assert run.text_file.read_bytes() == written.text_file.read_bytes()
 
 
 def test_progress_counts_answer_tokens(run: RunFolder, tiny_model: Path) -> None:
@@ -146,11 +162,13 @@ def test_evaluation_prompts_are_never_answered(
     run: RunFolder, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = "What is a file?"
-    monkeypatch.setattr(author_module, "evaluation_hashes", lambda: frozenset({prompt_hash(secret)}))
-    prompts = supplied("what is\na FILE?", "How do I sort a list?")
+    monkeypatch.setattr(prompts_module, "evaluation_hashes", lambda: frozenset({prompt_hash(secret)}))
+    prompts = supplied(
+        "what is\na FILE?", "How do I sort a list?", f"Answer this:\n\n{secret}", f"{secret}\nSay!"
+    )
     report = write_text(run, tiny_model, SETTINGS, tokens=10**6, prompts=prompts, slots=4, threads=1)
     assert [line["index"] for line in read_lines(run.text_file)] == [1]
-    assert report.dropped == {"evaluation": 1}
+    assert report.dropped == {"evaluation": 3}
 
 
 def test_a_model_without_chat_template_needs_prompts(tiny_model: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mtp_rt.model_dir import parse_model_config
 from mtp_rt.tokenizer import Tokenizer
 from mtp_rt.training.distill.prompts import (
     SuppliedPrompt,
-    evaluation_hashes,
+    is_evaluation,
     opening,
     prompt_hash,
     split_of,
@@ -108,6 +108,10 @@ class Author:
         text = json.dumps([[prompt.source, list(map(dict, prompt.messages))] for prompt in self._prompts])
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of token ids, special ones left out."""
+        return self._tokenizer.decode(ids)
+
     def has(self, index: int) -> bool:
         """Whether there is a dialogue `index`: self-written ones never end."""
         return self._prompts is None or index < len(self._prompts)
@@ -130,7 +134,7 @@ class Author:
         if not ended:
             return Dropped(index, "overlong")
         source, start = self._opening(index)
-        text = (start + self._tokenizer.decode(tokens)).strip()
+        text = (start + self.decode(tokens)).strip()
         if len(text) < LEAST_PROMPT_CHARACTERS or text == start.strip():
             return Dropped(index, "empty")
         if loop_cut(tokens) is not None:
@@ -159,13 +163,14 @@ class Author:
         return Dialogue(**(asdict(dialogue) | {"answer_ids": tokens, "finish": finish}))
 
     def _ask(self, index: int, source: str, text: str, ids: list[int]) -> Dialogue | Dropped:
-        name = prompt_hash(text)
-        if name in evaluation_hashes():
+        if is_evaluation(text):
             return Dropped(index, "evaluation")
         if len(ids) > self._max_prompt_tokens:
             return Dropped(index, "overlong")
         temperatures = self._settings.answer_temperatures
-        return Dialogue(index, source, split_of(text), temperatures[index % len(temperatures)], name, ids)
+        return Dialogue(
+            index, source, split_of(text), temperatures[index % len(temperatures)], prompt_hash(text), ids
+        )
 
     def _opening(self, index: int) -> tuple[str, str]:
         return opening(random.Random(f"{self._settings.seed}:{index}"), self._settings.opening_share)

@@ -61,6 +61,12 @@ def evaluation_hashes() -> frozenset[str]:
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
+def is_evaluation(text: str) -> bool:
+    """Whether `text` is an evaluation prompt, or one of its paragraphs or lines is."""
+    parts = {text, *text.split("\n\n"), *text.splitlines()}
+    return not evaluation_hashes().isdisjoint(map(prompt_hash, parts))
+
+
 def opening(choice: random.Random, share: float) -> tuple[str, str]:
     """Return (source, beginning of a user turn); the beginning is empty where the model is to choose.
 

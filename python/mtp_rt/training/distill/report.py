@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mtp_rt.training.distill.line_file import read_lines
 from mtp_rt.training.distill.run_folder import RunFolder
-from mtp_rt.training.distill.text_quality import repetition
+from mtp_rt.training.distill.text_quality import repetition, script_of
 
 
 @dataclass
@@ -17,28 +17,32 @@ class TextReport:
     """Counts over the dialogues of a run.
 
     Attributes:
+        decode: Text of token ids.
         dialogues: How many there are.
         prompt_tokens: Tokens of their prompts, chat template and all.
         answer_tokens: Tokens of their answers.
         tokens_by_source: Answer tokens by source.
         tokens_by_split: Answer tokens by split.
+        scripts: Answers by script: latin, other, none.
         finishes: Dialogues by how the answer ended.
         dropped: Dialogues that were not kept, by reason.
     """
 
+    decode: Callable[[list[int]], str] = field(repr=False)
     dialogues: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
     tokens_by_source: Counter[str] = field(default_factory=Counter)
     tokens_by_split: Counter[str] = field(default_factory=Counter)
+    scripts: Counter[str] = field(default_factory=Counter)
     finishes: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     _repeated: float = 0.0
 
     @classmethod
-    def of_run(cls, run: RunFolder) -> TextReport:
+    def of_run(cls, run: RunFolder, decode: Callable[[list[int]], str]) -> TextReport:
         """Return the report on what a run holds now."""
-        report = cls()
+        report = cls(decode)
         for line in read_lines(run.text_file):
             report.count(line)
         for line in read_lines(run.dropped_file):
@@ -53,6 +57,7 @@ class TextReport:
         self.answer_tokens += size
         self.tokens_by_source[line["source"]] += size
         self.tokens_by_split[line["split"]] += size
+        self.scripts[script_of(self.decode(line["answer_ids"]))] += 1
         self.finishes[line["finish"]] += 1
         self._repeated += repetition(line["answer_ids"])
 

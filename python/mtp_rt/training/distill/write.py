@@ -99,7 +99,7 @@ def write_text(
     author = Author(model_dir, settings, prompts)
     with run.working(STAGE):
         run.claim(STAGE, asdict(settings) | {"prompts": author.prompts_digest})
-        report = TextReport.of_run(run)
+        report = TextReport.of_run(run, author.decode)
         if report.answer_tokens >= tokens:
             return report
         count = threads or len(os.sched_getaffinity(0))
