@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "hub": FILES | {"convert"},
     "llm": RUN | {"completer", "generation", "runner"},
     "bench": RUN | {"llm", "convert"},
-    "training": FILES | {"_core", "tokenizer"},
+    "training": FILES | {"_core", "request", "tokenizer"},
     "cli": RUN | {"llm", "bench", "convert", "training", "export", "__init__"},
     "__init__": RUN | {"llm"},
 }

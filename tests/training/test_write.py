@@ -13,6 +13,7 @@ from mtp_rt import _core
 from mtp_rt.errors import ArgumentError, UnsupportedError
 from mtp_rt.tokenizer import Tokenizer
 from mtp_rt.training.distill import prompts as prompts_module
+from mtp_rt.training.distill import write
 from mtp_rt.training.distill.line_file import read_lines
 from mtp_rt.training.distill.prompts import SuppliedPrompt, prompt_hash, split_of
 from mtp_rt.training.distill.run_folder import ModelIdentity, RunFolder
@@ -180,6 +181,29 @@ def test_a_model_without_chat_template_needs_prompts(tiny_model: Path, tmp_path:
         write_text(run, folder, SETTINGS, tokens=100)
     prompts = supplied("A file is")
     assert write_text(run, folder, SETTINGS, tokens=100, prompts=prompts, threads=1).dialogues == 1
+
+
+def test_a_model_that_writes_no_usable_prompt_is_given_up(
+    run: RunFolder, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """User turns of one token at most: none comes to its end."""
+    monkeypatch.setattr(write, "GIVE_UP", 20)
+    with pytest.raises(
+        UnsupportedError, match=r"of 20 prompts .* none gave a dialogue \(\{'overlong': 20\}\)"
+    ):
+        write_text(run, tiny_model, replace(SETTINGS, max_user_tokens=1), tokens=10, threads=1)
+
+
+@pytest.mark.parametrize("wrong", [{"max_user_tokens": 1024}, {"max_answer_tokens": 1024}])
+def test_settings_must_fit_the_context(run: RunFolder, tiny_model: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ArgumentError, match=r"must leave room for a prompt in the context of 1024 tokens"):
+        write_text(run, tiny_model, replace(SETTINGS, **wrong), tokens=10)
+
+
+@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"slots": 0}, {"threads": -1}])
+def test_arguments_out_of_range_are_named(run: RunFolder, tiny_model: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(ArgumentError, match=next(iter(wrong))):
+        write_text(run, tiny_model, SETTINGS, **({"tokens": 10} | wrong))
 
 
 @pytest.mark.parametrize(

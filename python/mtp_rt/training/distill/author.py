@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mtp_rt import _core
-from mtp_rt.errors import UnsupportedError
+from mtp_rt.errors import ArgumentError, UnsupportedError
 from mtp_rt.model_dir import parse_model_config
 from mtp_rt.tokenizer import Tokenizer
 from mtp_rt.training.distill.prompts import (
@@ -90,6 +90,12 @@ class Author:
         longest = MAX_PROMPT_TOKENS + settings.max_answer_tokens
         self._context = min(longest, config.context)
         self._max_prompt_tokens = self._context - settings.max_answer_tokens
+        if self._max_prompt_tokens < 1 or settings.max_user_tokens >= self._context:
+            raise ArgumentError(
+                f"max_user_tokens {settings.max_user_tokens} and max_answer_tokens "
+                f"{settings.max_answer_tokens} must leave room for a prompt "
+                f"in the context of {self._context} tokens"
+            )
         self._before_turn, self._turn_ends = "", self._end_tokens
         if prompts is None:
             self._before_turn, self._turn_ends = self._user_turn_frame()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.model_dir import parse_model_config
+from mtp_rt.request import check_range
 from mtp_rt.training.distill.line_file import read_lines
 from mtp_rt.training.distill.prompts import evaluation_hashes
 from mtp_rt.training.distill.recorder import Recorder, Recording, record_side_by_side
@@ -25,6 +26,7 @@ Progress = Callable[[str, int, int], None]
 STAGE = "record"
 SHARD_BYTES = 64 * 2**20
 MAX_CANDIDATES = 256
+MAX_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ def record_states(
         OSError: the disk has too little room, found before anything is computed, or is not writable.
         Error: the model cannot be loaded.
     """
+    check_range("threads", threads, 0, MAX_THREADS)
     with run.working(STAGE):
         run.claim(STAGE, asdict(settings))
         recordings = list(_unrecorded(run, settings))

@@ -8,13 +8,14 @@ on as if it had not been.
 from __future__ import annotations
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mtp_rt import _core
-from mtp_rt.errors import ArgumentError
+from mtp_rt.errors import ArgumentError, UnsupportedError
+from mtp_rt.request import check_range
 from mtp_rt.training.distill.author import Author, Dialogue, Dropped
 from mtp_rt.training.distill.line_file import LineAppender, read_lines
 from mtp_rt.training.distill.prompts import SuppliedPrompt
@@ -24,6 +25,10 @@ from mtp_rt.training.distill.workers import Workers
 
 Progress = Callable[[str, int, int], None]
 STAGE = "write"
+MAX_TOKENS = 10**9
+MAX_SLOTS = 256
+MAX_THREADS = 256
+GIVE_UP = 1000  # prompts in a row without a dialogue
 AHEAD = 6  # dialogues under way per slot: those that wait for an earlier one to be stored
 
 
@@ -84,33 +89,35 @@ def write_text(
         tokens: Answer tokens wanted in all.
         prompts: Answer these, once each, instead of prompts that the model writes; ends early when all are.
         slots: Dialogues written side by side; the text does not depend on it.
-        threads: 0 takes one per available core.
+        threads: Engines of one thread that write side by side; 0 takes one per available core.
         progress: Told ("write", answer tokens stored, `tokens`) now and then.
 
     Returns:
         What was written in all, and what was dropped.
 
     Raises:
-        ArgumentError: another process writes this run, or it was begun with other settings.
-        UnsupportedError: the model has no chat template to write prompts from.
+        ArgumentError: an argument is out of its range, another process writes this run, or it was begun with
+            other settings.
+        UnsupportedError: the model has no chat template to write prompts from, or writes no usable ones.
         Error: the model cannot be loaded, a prompt does not fit, or stored text is damaged.
         OSError: the disk is full.
     """
+    check_range("tokens", tokens, 1, MAX_TOKENS)
+    count, each = _share_out(slots, threads)
     author = Author(model_dir, settings, prompts)
     with run.working(STAGE):
         run.claim(STAGE, asdict(settings) | {"prompts": author.prompts_digest})
         report = TextReport.of_run(run, author.decode)
         if report.answer_tokens >= tokens:
             return report
-        count = threads or len(os.sched_getaffinity(0))
-        each = max(1, slots // count)
         with (
             LineAppender(run.text_file) as text,
             LineAppender(run.dropped_file) as drops,
             Workers(author.open_engine(each), count, each) as workers,
         ):
             seen = _Seen.of_run(run)
-            for result in map(seen.judge, _Writing(author, workers, each * count).results(seen.next_index)):
+            results = map(seen.judge, _Writing(author, workers, each * count).results(seen.next_index))
+            for result in results if prompts is not None else _while_some_are_kept(results, model_dir):
                 if isinstance(result, Dropped):
                     drops.append(asdict(result))
                     report.count_dropped(result.reason)
@@ -122,6 +129,32 @@ def write_text(
                 if report.answer_tokens >= tokens:
                     break
     return report
+
+
+def _share_out(slots: int, threads: int) -> tuple[int, int]:
+    """Return how many engines to open, and the slots of each."""
+    check_range("slots", slots, 1, MAX_SLOTS)
+    check_range("threads", threads, 0, MAX_THREADS)
+    count = threads or len(os.sched_getaffinity(0))
+    return count, max(1, slots // count)
+
+
+def _while_some_are_kept(
+    results: Iterator[Dialogue | Dropped], model_dir: Path
+) -> Iterator[Dialogue | Dropped]:
+    """Yield the results; raise UnsupportedError when too many in a row were dropped."""
+    reasons: Counter[str] = Counter()
+    for result in results:
+        yield result
+        if not isinstance(result, Dropped):
+            reasons.clear()
+            continue
+        reasons[result.reason] += 1
+        if reasons.total() >= GIVE_UP:
+            raise UnsupportedError(
+                f"{model_dir}: of {GIVE_UP} prompts that the model wrote, none gave a dialogue "
+                f"({dict(reasons)}): give a prompt file"
+            )
 
 
 class _Seen:
@@ -143,12 +176,13 @@ class _Seen:
 
     def judge(self, result: Dialogue | Dropped) -> Dialogue | Dropped:
         """Return the next result in order as it is, or dropped if it repeats a stored one."""
+        self.next_index = result.index + 1
         if isinstance(result, Dropped):
-            self.next_index = result.index + 1
             return result
-        repeats = result.prompt_hash in self._prompts or tuple(result.answer_ids) in self._answers
+        if result.prompt_hash in self._prompts or tuple(result.answer_ids) in self._answers:
+            return Dropped(result.index, "duplicate")
         self._add(result.index, result.prompt_hash, result.answer_ids)
-        return Dropped(result.index, "duplicate") if repeats else result
+        return result
 
     def _add(self, index: int, prompt_hash: str, answer_ids: Sequence[int]) -> None:
         self.next_index = max(self.next_index, index + 1)
