@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtp_rt.errors import ModelFormatError
@@ -17,6 +17,7 @@ LINES = [{"index": index, "text": "ü" * index} for index in range(6)]
 WHOLE = b"".join(json.dumps(line).encode() + b"\n" for line in LINES)
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(WHOLE)))
 def test_whatever_byte_the_file_ends_at_whole_lines_are_read_and_appending_goes_on(size: int) -> None:
     with TemporaryDirectory() as folder:

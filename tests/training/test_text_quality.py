@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtp_rt.training.distill.text_quality import loop_cut, repetition, script_of
@@ -26,6 +26,7 @@ def slow_cut(tokens: list[int]) -> int | None:
     return min(cuts, default=None)
 
 
+@settings(deadline=None)
 @given(
     before=st.integers(0, 60), period=st.integers(1, 40), rounds=st.integers(1, 12), after=st.integers(0, 20)
 )
