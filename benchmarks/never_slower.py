@@ -24,7 +24,7 @@ import numpy as np
 from mtp_rt import SamplingParams, _core, hub
 from mtp_rt.bench import measure, session
 from mtp_rt.bench.prompts import Prompt, built_in, read
-from mtp_rt.costs import verify_costs
+from mtp_rt.costs import open_scheduler
 from mtp_rt.request import draft_options, native_request
 from mtp_rt.tokenizer import Tokenizer
 
@@ -137,7 +137,7 @@ def main() -> int:
     engine = _core.Engine(str(model), threads=args.threads)
     room = engine.info.context - args.tokens - SPARE_TOKENS
     kinds = make_kinds(model, read(args.prompts) if args.prompts else built_in(), args.each, room)
-    scheduler = _core.Scheduler(engine, verify_ms=verify_costs(engine, model, hub.cache_root()))
+    scheduler = open_scheduler(engine, model, hub.cache_root())
     probe = measure.BandwidthProbe(engine.info.threads)
     probe.sample()
     for number, name in measure.interleaved(list(kinds), args.repeat):

@@ -2,11 +2,13 @@
 #include "mtp_rt/scheduler.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -59,8 +61,8 @@ void bind_request(nb::module_& module) {
              return DraftOptions{source, max_drafts, adaptive};
            }),
            nb::kw_only(), "source"_a = "auto", "max_drafts"_a = 7, "adaptive"_a = true,
-           "source: \"none\", \"lookup\", \"heads\" or \"auto\" (heads where the model has them, else "
-           "lookup);\n"
+           "source: \"none\", \"lookup\", \"heads\" or \"auto\" (lookup, and heads where the model has "
+           "them);\n"
            "max_drafts: 0 .. 15; adaptive: choose the length by measured cost and acceptance.")
       .def_ro("source", &DraftOptions::source)
       .def_ro("max_drafts", &DraftOptions::max_drafts)
@@ -89,7 +91,9 @@ void bind_event(nb::module_& module) {
               "[k]: rounds whose draft k was accepted.")
       .def_ro("prefill_seconds", &Stats::prefill_seconds, "Submit to the first committed token.")
       .def_ro("decode_seconds", &Stats::decode_seconds, "First to last committed token.")
-      .def_ro("draft_seconds", &Stats::draft_seconds, "Share of decode_seconds spent proposing.");
+      .def_ro("drafted_by_source", &Stats::drafted_by_source, "Drafts verified, along the depth.")
+      .def_ro("accepted_by_source", &Stats::accepted_by_source, "Drafts accepted.")
+      .def_ro("draft_seconds", &Stats::draft_seconds, "Share of decode_seconds spent drafting.");
   nb::class_<Event>(module, "Event", "What one step committed for one request, or how it ended.")
       .def_ro("request", &Event::request)
       .def_prop_ro("tokens", [](const Event& event) { return event.commit.tokens; })
@@ -144,6 +148,18 @@ void bind_measurements(nb::module_& module) {
       "Milliseconds of verify calls of 1 .. max_width rows (fastest, interleaved) in slot 0, which is empty "
       "before\n"
       "and after: what Scheduler's verify_ms takes.");
+  module.def(
+      "measure_draft_costs",
+      [](Engine& engine, std::int32_t max_slots) {
+        std::vector<Slot> slots(static_cast<std::size_t>(std::clamp(max_slots, 0, engine.info().slots)));
+        std::iota(slots.begin(), slots.end(), 0);
+        const nb::gil_scoped_release release;
+        return measure_draft_costs(engine, slots);
+      },
+      "engine"_a, "max_slots"_a = 8,
+      "Milliseconds of one depth of draft calls of 1 .. max_slots slots (fastest, interleaved), which are "
+      "empty\n"
+      "before and after: what Scheduler's draft_ms takes. Empty without extra heads.");
 }
 
 }  // namespace
@@ -157,12 +173,14 @@ void bind_scheduler(nb::module_& module) {
       .def(
           "__init__",
           [](Scheduler* self, std::shared_ptr<Engine> engine, std::int32_t prefill_chunk,
-             const std::vector<double>& verify_ms) {
-            new (self) Scheduler(std::move(engine), {prefill_chunk, verify_ms, &Clock::now});
+             const std::vector<double>& verify_ms, const std::vector<double>& draft_ms) {
+            new (self) Scheduler(std::move(engine), {prefill_chunk, verify_ms, draft_ms, &Clock::now});
           },
           "engine"_a, nb::kw_only(), "prefill_chunk"_a = 128, "verify_ms"_a = std::vector<double>{},
+          "draft_ms"_a = std::vector<double>{},
           "verify_ms[w - 1]: measured time of a verify call of w rows; empty: the first adaptive request "
-          "measures.")
+          "measures.\n"
+          "draft_ms[r - 1]: measured time of one depth of a draft call of r slots; empty: guessed.")
       .def("submit", &Scheduler::submit, "request"_a,
            "Queue a request; return its number.\n\n"
            "Raises:\n    ArgumentError: a field is out of range.\n    CapacityError: the prompt does not fit "

@@ -136,7 +136,9 @@ class Stats:
     accepted_per_position: list[int]  # [k]: rounds whose draft k was accepted
     prefill_seconds: float  # submit to the first committed token
     decode_seconds: float  # first to last committed token
-    draft_seconds: float  # share of decode_seconds spent proposing
+    drafted_by_source: dict[str, int]  # drafts verified, along the depth
+    accepted_by_source: dict[str, int]  # drafts accepted
+    draft_seconds: float  # share of decode_seconds spent drafting
 
 class Event:
     """What one step committed for one request."""
@@ -157,8 +159,12 @@ class Scheduler:
         *,
         prefill_chunk: int = 128,
         verify_ms: Sequence[float] = ...,
+        draft_ms: Sequence[float] = ...,
     ) -> None:
-        """verify_ms[w - 1]: measured time of a call of w rows; empty: the first adaptive request measures."""
+        """verify_ms[w - 1]: measured time of a call of w rows; empty: the first adaptive request measures.
+
+        draft_ms[r - 1]: measured time of one depth of a draft call of r slots; empty: guessed.
+        """
     def submit(self, request: Request) -> int: ...
     def cancel(self, request: int) -> bool: ...
     def run_once(self) -> list[Event]:
@@ -181,6 +187,9 @@ def time_verify(
 
 def measure_costs(engine: Engine, max_width: int = 16) -> list[float]:
     """Milliseconds of verify calls of 1 .. max_width rows in slot 0 (fastest, interleaved): for verify_ms."""
+
+def measure_draft_costs(engine: Engine, max_slots: int = 8) -> list[float]:
+    """Milliseconds of one depth of draft calls of 1 .. max_slots slots: for draft_ms. Empty without heads."""
 
 def read_bandwidth(threads: int, seconds: float = 0.2) -> float:
     """Streaming-read bandwidth of this machine in GB/s, measured now."""

@@ -1,38 +1,61 @@
-"""The cost curve that adaptive drafting follows: what a verify call costs by its width, on this machine."""
+"""What adaptive drafting starts from: what the calls of a step cost on this machine."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import math
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mtp_rt import _core, machine
 
 MAX_WIDTH = 16
+MAX_DRAFT_SLOTS = 8
 
 
-def verify_costs(engine: _core.Engine, model_dir: Path, cache: Path) -> list[float]:
-    """Return the milliseconds of a verify call of 1 .. 16 rows, measured once per model and machine.
+@dataclass(frozen=True)
+class StepCosts:
+    """Measured times of the two calls of a step.
 
-    The curve lies in `cache` under everything it depends on: the model's shapes and number kinds, processor,
-    instruction set, threads and version. A curve that cannot be read is measured again.
+    Attributes:
+        verify_ms: [w - 1] milliseconds of a verify call of w rows.
+        draft_ms: [r - 1] milliseconds of one depth of a draft call of r slots; empty without extra heads.
     """
-    key = _key(engine, model_dir)
+
+    verify_ms: list[float]
+    draft_ms: list[float]
+
+
+def open_scheduler(engine: _core.Engine, model_dir: Path, cache: Path) -> _core.Scheduler:
+    """Return a scheduler over an idle engine that knows what its steps cost."""
+    costs = step_costs(engine, model_dir, cache)
+    return _core.Scheduler(engine, verify_ms=costs.verify_ms, draft_ms=costs.draft_ms)
+
+
+def step_costs(engine: _core.Engine, model_dir: Path, cache: Path) -> StepCosts:
+    """Return what the calls of a step cost, measured once per model and machine.
+
+    The curves lie in `cache` under everything they depend on: the model's shapes and number kinds, processor,
+    instruction set, threads, slots and version. Curves that cannot be read are measured again.
+    """
+    slots = min(engine.info.slots, MAX_DRAFT_SLOTS) if engine.info.extra_heads else 0
+    key = _key(engine, model_dir) | {"draft_slots": slots}
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     path = cache / "costs" / f"{name}.json"
     known = _read(path, key)
     if known is not None:
         return known
-    curve = _core.measure_costs(engine, MAX_WIDTH)
+    costs = StepCosts(_core.measure_costs(engine, MAX_WIDTH), _core.measure_draft_costs(engine, slots))
     # A cache that cannot be written costs the next start a measurement, nothing more.
     with contextlib.suppress(OSError):
-        _write(path, {"key": key, "verify_ms": curve})
-    return curve
+        _write(path, {"key": key} | dataclasses.asdict(costs))
+    return costs
 
 
 def _key(engine: _core.Engine, model_dir: Path) -> dict[str, Any]:
@@ -48,19 +71,23 @@ def _key(engine: _core.Engine, model_dir: Path) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, key: dict[str, Any]) -> list[float] | None:
+def _read(path: Path, key: dict[str, Any]) -> StepCosts | None:
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(entry, dict) or entry.get("key") != key:
         return None
-    curve = entry.get("verify_ms")
-    if not isinstance(curve, list) or len(curve) != MAX_WIDTH:
-        return None
-    if not all(isinstance(ms, float) and math.isfinite(ms) and ms > 0 for ms in curve):
-        return None
-    return curve
+    verify_ms, draft_ms = entry.get("verify_ms"), entry.get("draft_ms")
+    if _is_curve(verify_ms, MAX_WIDTH) and _is_curve(draft_ms, key["draft_slots"]):
+        return StepCosts(verify_ms, draft_ms)
+    return None
+
+
+def _is_curve(value: Any, length: int) -> TypeGuard[list[float]]:
+    if not isinstance(value, list) or len(value) != length:
+        return False
+    return all(isinstance(ms, float) and math.isfinite(ms) and ms > 0 for ms in value)
 
 
 def _write(path: Path, entry: dict[str, Any]) -> None:

@@ -149,4 +149,6 @@ def _stats(native: _core.Stats | None, *, tokens: int, steps: int) -> Stats:
         prefill_seconds=native.prefill_seconds,
         decode_seconds=seconds,
         draft_seconds=native.draft_seconds * share,
+        drafted_by_source={key: n / native_steps for key, n in native.drafted_by_source.items()},
+        accepted_by_source={key: n / native_steps for key, n in native.accepted_by_source.items()},
     )

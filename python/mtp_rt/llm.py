@@ -39,7 +39,7 @@ class LLM:
         drafts: Tokens guessed ahead per step, 0 .. 15; "auto" drafts as many as pay off.
         threads: None takes one per available core.
         draft_source: "lookup" repeats what followed the same tokens before, "heads" asks the model's heads,
-            "auto" takes what the model has, "none" nothing.
+            "auto" takes each time the one that promises more, "none" nothing.
         isa: Instruction set, one of `_core.available_isas()`; None takes the best.
         context: Tokens of prompt and answer together; None takes the model's limit.
         slots: Requests that run at the same time; more wait.
@@ -66,7 +66,7 @@ class LLM:
         progress: Callable[..., None] | None = None,
     ) -> None:
         from mtp_rt import hub
-        from mtp_rt.costs import verify_costs
+        from mtp_rt.costs import open_scheduler
         from mtp_rt.model_dir import parse_model_config
         from mtp_rt.tokenizer import Tokenizer
 
@@ -91,8 +91,7 @@ class LLM:
         end_tokens = parse_model_config((self.model_dir / "config.json").read_bytes()).eos
         has_text = (self.model_dir / "tokenizer.json").exists()
         self._tokenizer = Tokenizer.load(self.model_dir) if has_text else None
-        costs = verify_costs(native, self.model_dir, hub.cache_root())
-        runner = Runner(_core.Scheduler(native, verify_ms=costs))
+        runner = Runner(open_scheduler(native, self.model_dir, hub.cache_root()))
         self._completer: Completer | None = Completer(runner, end_tokens, self._decoding)
         self.load_seconds = time.perf_counter() - started
 

@@ -28,7 +28,9 @@ class Stats:
         tokens_per_second: Tokens after the first, over `decode_seconds`; 0 without a step.
         prefill_seconds: From submitting the request to its first token.
         decode_seconds: From the first token to the last.
-        draft_seconds: The part of `decode_seconds` spent proposing drafts.
+        draft_seconds: The part of `decode_seconds` spent drafting, for this request or others of its steps.
+        drafted_by_source: Drafts verified, in the mean of a step, by where they came from.
+        accepted_by_source: Those that were accepted.
     """
 
     steps: int
@@ -39,6 +41,8 @@ class Stats:
     prefill_seconds: float
     decode_seconds: float
     draft_seconds: float
+    drafted_by_source: dict[str, float]
+    accepted_by_source: dict[str, float]
 
 
 @dataclass(frozen=True)

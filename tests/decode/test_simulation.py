@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from heads import Heads
 from loop import Ask, Outcome, solo
 
 from mtp_rt import _core
@@ -17,6 +18,7 @@ from mtp_rt import _core_testing as native
 TRACES = 2000
 PARTS = 8
 SMALL_VOCAB = 24
+FAULTS = ("fail_verify_at", "fail_commit_at", "fail_release_at", "fail_draft_at", "nan_at")
 
 
 def draw_params(draw: random.Random) -> dict[str, float]:
@@ -50,28 +52,32 @@ def draw_ask(draw: random.Random, context: int) -> Ask:
 
 
 def draw_request(draw: random.Random, ask: Ask, text: list[int]) -> _core.Request:
-    kind = draw.choice(["none", "lookup", "adaptive", "chain", "tree"])
+    kind = draw.choice(["none", "lookup", "adaptive", "chain", "tree", "heads", "adaptive heads", "auto"])
     most = draw.randrange(16)
     if kind in ("chain", "tree"):
         seed, tree = draw.randrange(99), kind == "tree"
         return ask.scripted(text, draw.random(), drafts=most, tree=tree, seed=seed, vocab=SMALL_VOCAB)
-    source = "none" if kind == "none" else "lookup"
-    return ask.request(_core.DraftOptions(source=source, max_drafts=most, adaptive=kind == "adaptive"))
+    source = {"adaptive": "lookup", "adaptive heads": "heads"}.get(kind, kind)
+    adaptive = kind in ("adaptive", "adaptive heads", "auto")
+    return ask.request(_core.DraftOptions(source=source, max_drafts=most, adaptive=adaptive))
 
 
 def trace(seed: int) -> None:
     """Run one trace; assert safety, liveness and that resources return."""
     draw = random.Random(seed)
     fixed = {"vocab_size": SMALL_VOCAB, "context": draw.randrange(8, 60), "order": draw.choice([0, 0, 1, 2])}
-    fault = draw.choice(["", "", "", "fail_verify_at", "fail_commit_at", "fail_release_at", "nan_at"])
+    fault = draw.choice(["", "", "", *FAULTS])
     faults = {fault: draw.randrange(1, 25)} if fault else {}
     slots = draw.randrange(1, 5)
-    engine = native.FakeEngine(slots=slots, max_rows=draw.randrange(1, 33), **fixed, **faults)
+    rows, heads = draw.randrange(1, 33), draw.randrange(1, 6)
+    engine = native.FakeEngine(slots=slots, max_rows=rows, extra_heads=heads, **fixed, **faults)
     costs = sorted(draw.uniform(1, 3) for _ in range(draw.randrange(1, 9)))
     scheduler = native.scheduler(engine, prefill_chunk=draw.randrange(1, 20), verify_ms=costs)
 
     asks = [draw_ask(draw, fixed["context"]) for _ in range(draw.randrange(1, 6))]
     plains = [solo(ask, **fixed) for ask in asks]
+    texts = [[*ask.prompt, *plain.tokens] for ask, plain in zip(asks, plains, strict=True)]
+    engine.set_heads(Heads(texts, draw.random(), seed=seed, vocab=SMALL_VOCAB))
     outcomes: dict[int, Outcome] = {}
     cancelled: set[int] = set()
     numbers: list[int] = []
@@ -99,7 +105,7 @@ def trace(seed: int) -> None:
         assert outcome.logprobs == plain.logprobs[: len(outcome.logprobs)]
         assert outcome.counters.generated_tokens == len(outcome.tokens)
         if outcome.finish == "error":
-            assert fault in ("fail_verify_at", "fail_commit_at", "nan_at")
+            assert fault in ("fail_verify_at", "fail_commit_at", "fail_draft_at", "nan_at")
         elif outcome.finish == "cancelled":
             assert number in cancelled
         else:

@@ -50,7 +50,8 @@ Sequence decoding(std::int32_t drafts, double acceptance, bool adaptive) {
   Sequence sequence(std::move(request), fake_info(), 0, Clock::now());
   const std::vector<Token> first = {3};
   sequence.commit(first, 0, 0, Clock::now());
-  sequence.draft();
+  static_cast<void>(sequence.prospects());
+  sequence.draft({});
   return sequence;
 }
 
@@ -163,7 +164,7 @@ void check_lookup(std::mt19937_64& random) {
   std::vector<Token> text;
   while (text.size() < 200) {
     for (std::uint64_t n = 1 + random() % 9; n > 0; --n) text.push_back(static_cast<Token>(random() % 4));
-    const Proposal proposal = source.propose(text, static_cast<std::int32_t>(1 + random() % 15));
+    const Proposal proposal = source.propose(text, static_cast<std::int32_t>(1 + random() % 15), {});
     check(proposal.tree);
     for (const Token token : proposal.tree.tokens)
       demand(token >= 0 && token < 4, "a draft that is not in the text");

@@ -17,6 +17,8 @@ class Stats:
     prefill_seconds: float = 0.5
     decode_seconds: float = 0.0
     draft_seconds: float = 0.0
+    drafted_by_source: dict[str, int] = field(default_factory=dict)
+    accepted_by_source: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

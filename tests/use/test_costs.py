@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from mtp_rt import _core, costs
+from mtp_rt import _core_testing as native
+from mtp_rt.costs import StepCosts
 
 CURVE = [1.0 + 0.25 * rows for rows in range(16)]
+COSTS = StepCosts(CURVE, [])
 
 
 class Measuring:
@@ -34,21 +37,21 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Measuring:
 
 
 @pytest.fixture
-def ask(tiny_model: Path, tmp_path: Path) -> Callable[..., list[float]]:
-    def run(model: Path = tiny_model, threads: int = 1, isa: str = "") -> list[float]:
+def ask(tiny_model: Path, tmp_path: Path) -> Callable[..., StepCosts]:
+    def run(model: Path = tiny_model, threads: int = 1, isa: str = "") -> StepCosts:
         engine = _core.Engine(str(model), threads=threads, isa=isa)
-        return costs.verify_costs(engine, model, tmp_path / "cache")
+        return costs.step_costs(engine, model, tmp_path / "cache")
 
     return run
 
 
-def test_a_curve_is_measured_once(measuring: Measuring, ask: Callable[..., list[float]]) -> None:
-    assert [ask(), ask()] == [CURVE, CURVE]
+def test_a_curve_is_measured_once(measuring: Measuring, ask: Callable[..., StepCosts]) -> None:
+    assert [ask(), ask()] == [COSTS, COSTS]
     assert measuring.count == 1
 
 
 def test_threads_isa_and_model_have_curves_of_their_own(
-    measuring: Measuring, ask: Callable[..., list[float]], tiny_model: Path, tmp_path: Path
+    measuring: Measuring, ask: Callable[..., StepCosts], tiny_model: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny_model, other)
@@ -78,25 +81,44 @@ def test_threads_isa_and_model_have_curves_of_their_own(
     ids=["cut", "empty", "deep", "nan", "negative", "short", "foreign", "list"],
 )
 def test_a_file_that_cannot_be_trusted_is_measured_again(
-    measuring: Measuring, ask: Callable[..., list[float]], tmp_path: Path, damage: Callable[[str], str]
+    measuring: Measuring, ask: Callable[..., StepCosts], tmp_path: Path, damage: Callable[[str], str]
 ) -> None:
     ask()
     (path,) = (tmp_path / "cache" / "costs").iterdir()
     path.write_text(damage(path.read_text()))
-    assert [ask(), ask()] == [CURVE, CURVE]
+    assert [ask(), ask()] == [COSTS, COSTS]
     assert measuring.count == 2
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(
-    measuring: Measuring, ask: Callable[..., list[float]], tmp_path: Path
+    measuring: Measuring, ask: Callable[..., StepCosts], tmp_path: Path
 ) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    assert [ask(), ask()] == [CURVE, CURVE]
+    assert [ask(), ask()] == [COSTS, COSTS]
     assert measuring.count == 2
 
 
 def test_nothing_but_the_curve_stays_behind(
-    measuring: Measuring, ask: Callable[..., list[float]], tmp_path: Path
+    measuring: Measuring, ask: Callable[..., StepCosts], tmp_path: Path
 ) -> None:
     ask()
     assert [path.suffix for path in (tmp_path / "cache" / "costs").iterdir()] == [".json"]
+
+
+@pytest.mark.parametrize("slots", [1, 3, 16])
+def test_draft_calls_are_measured_where_there_are_heads(
+    measuring: Measuring, tiny_model: Path, tmp_path: Path, slots: int
+) -> None:
+    def ask() -> StepCosts:
+        fake = native.FakeEngine(slots=slots, extra_heads=2)
+        return costs.step_costs(fake, tiny_model, tmp_path / "cache")
+
+    first = ask()
+    assert first.verify_ms == CURVE
+    assert len(first.draft_ms) == min(slots, 8)
+    assert ask() == first
+    (path,) = (tmp_path / "cache" / "costs").iterdir()
+    entry = json.loads(path.read_text())
+    path.write_text(json.dumps(entry | {"draft_ms": entry["draft_ms"][:-1]}))
+    ask()
+    assert measuring.count == 2

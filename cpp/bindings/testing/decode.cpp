@@ -1,14 +1,10 @@
-// The loop's parts one by one, and a fake engine and scripted drafts to run it on.
+// The loop's parts one by one.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
-#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <chrono>
-#include <functional>
-#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -17,14 +13,10 @@
 #include "decode/lookup_source.h"
 #include "mtp_rt/acceptance.h"
 #include "mtp_rt/sampling.h"
-#include "mtp_rt/scheduler.h"
-#include "mtp_rt/sequence.h"
 #include "sampling/filters.h"
 #include "sampling/rank.h"
 #include "sampling/score_row.h"
 #include "sampling/token_score.h"
-#include "testing/fake_engine.h"
-#include "testing/scripted_source.h"
 #include "testing/testing.h"
 
 namespace nb = nanobind;
@@ -100,56 +92,10 @@ std::vector<std::pair<std::vector<Token>, std::vector<float>>> lookup(const std:
   LookupSource source;
   std::vector<std::pair<std::vector<Token>, std::vector<float>>> proposals;
   for (const std::size_t length : lengths) {
-    Proposal proposal = source.propose(std::span(tokens).first(length), max_drafts);
+    Proposal proposal = source.propose(std::span(tokens).first(length), max_drafts, {});
     proposals.emplace_back(std::move(proposal.tree.tokens), std::move(proposal.chances));
   }
   return proposals;
-}
-
-void bind_fake_engine(nb::module_& module) {
-  nb::class_<FakeEngine, Engine>(module, "FakeEngine",
-                                 "Logits are a hash of the committed text and the row's path.")
-      .def(
-          "__init__",
-          [](FakeEngine* self, std::int32_t slots, std::int32_t context, std::int32_t max_rows,
-             std::int32_t vocab_size, std::int32_t order, std::int32_t fail_verify_at,
-             std::int32_t fail_commit_at, std::int32_t fail_release_at, std::int32_t nan_at,
-             std::int32_t nan_slot) {
-            new (self) FakeEngine({slots, context, max_rows, vocab_size, order, fail_verify_at,
-                                   fail_commit_at, fail_release_at, nan_at, nan_slot});
-          },
-          nb::kw_only(), "slots"_a = 1, "context"_a = 4096, "max_rows"_a = 64, "vocab_size"_a = 64,
-          "order"_a = 0, "fail_verify_at"_a = 0, "fail_commit_at"_a = 0, "fail_release_at"_a = 0,
-          "nan_at"_a = 0, "nan_slot"_a = 0)
-      .def_prop_ro("verify_calls", &FakeEngine::verify_calls)
-      .def_prop_ro("most_rows", &FakeEngine::most_rows)
-      .def("set_verify_ms", &FakeEngine::set_verify_ms, "times"_a,
-           "Let calls of w rows take times[w - 1] milliseconds of the engine's own time.")
-      .def_prop_ro(
-          "seconds",
-          [](const FakeEngine& engine) {
-            return std::chrono::duration<double>(engine.now().time_since_epoch()).count();
-          },
-          "The engine's own time.");
-  module.def(
-      "scheduler",
-      [](std::shared_ptr<FakeEngine> engine, std::int32_t prefill_chunk,
-         const std::vector<double>& verify_ms) {
-        std::function<Clock::time_point()> now = [engine] { return engine->now(); };
-        return std::make_shared<Scheduler>(engine, StepperOptions{prefill_chunk, verify_ms, std::move(now)});
-      },
-      "engine"_a, nb::kw_only(), "prefill_chunk"_a = 128, "verify_ms"_a = std::vector<double>{},
-      "A scheduler whose clock is the fake engine's own time.");
-  module.def(
-      "script",
-      [](Request& request, std::vector<Token> reference, double acceptance, bool tree, std::uint64_t seed,
-         std::int32_t vocab_size) {
-        request.draft_source =
-            std::make_shared<ScriptedSource>(std::move(reference), acceptance, tree, seed, vocab_size);
-      },
-      "request"_a, "reference"_a, nb::kw_only(), "acceptance"_a, "tree"_a = false, "seed"_a = 0,
-      "vocab_size"_a = 64,
-      "Let a request take its drafts from a script around `reference`, prompt included.");
 }
 
 }  // namespace
@@ -181,7 +127,6 @@ void bind_decode(nb::module_& module) {
         return entries;
       },
       "logits"_a, "chosen"_a, "top"_a, "(token, logprob, rank) of the chosen token, then of the likeliest.");
-  bind_fake_engine(module);
 }
 
 }  // namespace mtp_rt::testing

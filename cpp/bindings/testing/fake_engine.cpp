@@ -38,6 +38,7 @@ FakeEngine::FakeEngine(const FakeOptions& options)
   info_.max_rows = options.max_rows;
   info_.vocab_size = options.vocab_size;
   info_.row_invariant = true;
+  info_.extra_heads = options.extra_heads;
 }
 
 std::int32_t FakeEngine::length(Slot slot) const { return static_cast<std::int32_t>(state(slot).size()); }
@@ -103,8 +104,47 @@ void FakeEngine::commit(std::span<const KeptRows> kept) {
   last_call_.clear();
 }
 
-void FakeEngine::draft(std::span<const DraftRow> /*rows*/, const DraftOutputs& /*outputs*/) {
-  throw UnsupportedError("fake: the engine has no extra heads");
+void FakeEngine::draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) {
+  check_draft(rows, outputs);
+  if (++draft_calls_ == options_.fail_draft_at) throw EngineError("fake: draft was told to fail");
+  std::size_t written = 0;
+  std::vector<std::size_t> slots;  // by depth
+  for (const DraftRow& row : rows) {
+    const auto count = static_cast<std::size_t>(row.count);
+    std::vector<Token> text;
+    for (const Place& place : state(row.slot)) text.push_back(place.token);
+    text.push_back(row.token);
+    std::vector<std::pair<Token, float>> drafts;
+    if (heads_) drafts = heads_(text, row.count);
+    drafts.resize(count);
+    for (const auto& [token, chance] : drafts) {
+      outputs.tokens[written] = token;
+      outputs.chances[written++] = chance;
+    }
+    slots.resize(std::max(slots.size(), count));
+    for (std::size_t depth = 0; depth < count; ++depth) ++slots[depth];
+  }
+  for (const std::size_t width : slots) pass(draft_ms_, width);
+  drafted_ += static_cast<std::int32_t>(written);
+}
+
+void FakeEngine::check_draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) const {
+  if (options_.extra_heads == 0) throw UnsupportedError("fake: the engine has no extra heads");
+  std::size_t total = 0;
+  std::vector<Slot> seen;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const DraftRow& row = rows[i];
+    if (state(row.slot).empty()) refuse(i, "nothing is committed in its slot");
+    if (std::ranges::count(seen, row.slot) != 0) refuse(i, "its slot is named twice");
+    seen.push_back(row.slot);
+    if (row.token < 0 || row.token >= options_.vocab_size) refuse(i, "token outside the vocabulary");
+    if (row.count < 1 || row.count > options_.extra_heads || row.width != 1) refuse(i, "count or width");
+    if (row.params == nullptr) refuse(i, "no parameters");
+    total += static_cast<std::size_t>(row.count);
+  }
+  if (outputs.tokens.size() != total || outputs.chances.size() != total) {
+    throw ArgumentError("drafts: wrong output size");
+  }
 }
 
 void FakeEngine::release(Slot slot) {

@@ -7,5 +7,6 @@ NB_MODULE(_core_testing, module) {
   nanobind::module_::import_("mtp_rt._core");  // registers the library's exceptions
   mtp_rt::testing::bind_io(module);
   mtp_rt::testing::bind_decode(module);
+  mtp_rt::testing::bind_fakes(module);
   mtp_rt::testing::bind_kernels(module);
 }

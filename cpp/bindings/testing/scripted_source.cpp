@@ -14,8 +14,10 @@ ScriptedSource::ScriptedSource(std::vector<Token> reference, double acceptance, 
 
 /// In a tree, every row on the right path gets a wrong child before its right one, and every wrong child a
 /// child of its own that would be right on the path: agreeing tokens below a wrong parent must not stand.
-Proposal ScriptedSource::propose(std::span<const Token> tokens, std::int32_t max_drafts) {
+Proposal ScriptedSource::propose(std::span<const Token> tokens, std::int32_t max_drafts,
+                                 const HeadDrafts& /*drafted*/) {
   Proposal proposal;
+  proposal.source = "script";
   std::int32_t row = 0;
   const auto room = [&] { return static_cast<std::int32_t>(proposal.tree.tokens.size()) < max_drafts; };
   for (std::size_t at = tokens.size(); at < reference_.size() && room(); ++at) {

@@ -16,7 +16,8 @@ class ScriptedSource final : public DraftSource {
   ScriptedSource(std::vector<Token> reference, double acceptance, bool tree, std::uint64_t seed,
                  std::int32_t vocab_size);
 
-  [[nodiscard]] Proposal propose(std::span<const Token> tokens, std::int32_t max_drafts) override;
+  [[nodiscard]] Proposal propose(std::span<const Token> tokens, std::int32_t max_drafts,
+                                 const HeadDrafts& drafted) override;
 
  private:
   std::uint64_t draw();

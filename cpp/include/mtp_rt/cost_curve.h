@@ -28,4 +28,8 @@ namespace mtp_rt {
 /// machine only ever adds, and the curve is kept for later runs.
 [[nodiscard]] std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot slot);
 
+/// Milliseconds of one depth of draft calls of 1, 2, ... of `slots`, which are empty: the fastest of rounds,
+/// as above. Empty where the engine has no extra heads.
+[[nodiscard]] std::vector<double> measure_draft_costs(Engine& engine, std::span<const Slot> slots);
+
 }  // namespace mtp_rt

@@ -25,10 +25,12 @@ struct StepperOptions {
   std::int32_t prefill_chunk = 128;  // prompt rows per call
   std::vector<double>
       verify_ms{};  // [w - 1]: measured time of a call of w rows; empty: adaptive sequences do not draft
+  std::vector<double>
+      draft_ms{};  // [r - 1]: measured time of one depth of a draft call of r slots; empty: guessed
   std::function<Clock::time_point()> now = &Clock::now;  // what calls are timed by
 };
 
-class RunningCosts;
+struct StepCosts;
 
 /// Runs the loop on the host over any engine. Used by one thread at a time, together with the engine.
 ///
@@ -44,7 +46,7 @@ class HostStepper {
   [[nodiscard]] bool has_costs() const noexcept;
 
   /// Replaces them. From then on each call that reads no prompt corrects them.
-  void set_costs(std::span<const double> verify_ms);
+  void set_costs(std::span<const double> verify_ms, std::span<const double> draft_ms);
 
   [[nodiscard]] Clock::time_point now() const { return options_.now(); }
 
@@ -74,14 +76,18 @@ class HostStepper {
   void choose(Work& work);
   void commit(std::span<Work> works);
   void advance(Work& work, Clock::time_point now);
+  void draft(std::span<Work> works);
+  void run_heads(std::span<Work* const> works, std::span<const std::int32_t> counts);
   [[nodiscard]] std::span<const float> logits_of(std::int32_t index) const;
 
   Engine& engine_;
   StepperOptions options_;
-  std::unique_ptr<RunningCosts> costs_;
+  std::unique_ptr<StepCosts> costs_;
   std::vector<VerifyRow> rows_;
   std::int32_t logit_rows_ = 0;
   std::vector<float> logits_;
+  std::vector<Token> head_tokens_;   // drafted in the last call, row after row
+  std::vector<float> head_chances_;  // the same
 };
 
 }  // namespace mtp_rt

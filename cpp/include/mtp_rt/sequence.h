@@ -3,9 +3,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -47,7 +50,9 @@ struct Stats {
   std::vector<std::int32_t> accepted_per_position;  // [k]: rounds that committed it
   double prefill_seconds = 0.0;                     // submit to the first committed token
   double decode_seconds = 0.0;                      // first to last committed token
-  double draft_seconds = 0.0;                       // share of decode_seconds spent proposing
+  std::map<std::string, std::int32_t, std::less<>> drafted_by_source;   // drafts verified, along the depth
+  std::map<std::string, std::int32_t, std::less<>> accepted_by_source;  // and committed
+  double draft_seconds = 0.0;  // share of decode_seconds spent drafting, for any sequence of its steps
 };
 
 /// The tokens that one step adds to a sequence.
@@ -101,10 +106,19 @@ class Sequence {
   void commit(std::span<const Token> tokens, std::int32_t drafted, std::int32_t accepted,
               Clock::time_point now);
 
-  /// Asks the source for drafts of the next step. Throws ArgumentError if it proposes nonsense.
-  void draft();
+  /// Forgets the proposal and asks the source what drafts of the heads would be worth in the next step (see
+  /// DraftSource): never more of them than the step can use.
+  [[nodiscard]] std::vector<float> prospects();
+
+  /// Asks the source for a proposal, after prospects(). Throws ArgumentError if it proposes nonsense.
+  void draft(const HeadDrafts& drafted);
+
+  /// Its steps have spent `time` on drafting.
+  void spend_drafting(Clock::duration time) noexcept;
 
  private:
+  [[nodiscard]] std::int32_t most_drafts() const noexcept;
+
   Request request_;
   Slot slot_;
   std::int32_t context_;

@@ -56,6 +56,23 @@ class FilledSlots {
     }
   }
 
+  /// Seconds of a draft call of the first `count` slots, `depths` deep, behind `context` positions.
+  double draft(std::size_t count, std::int32_t depths, std::int32_t context) {
+    const SamplingParams params;
+    std::vector<DraftRow> rows;
+    for (const Slot slot : slots_.first(count)) {
+      rows.push_back({.slot = slot,
+                      .token = token_at(text_, engine_.info(), context),
+                      .count = depths,
+                      .params = &params});
+    }
+    std::vector<Token> tokens(count * static_cast<std::size_t>(depths));
+    std::vector<float> chances(tokens.size());
+    const auto start = std::chrono::steady_clock::now();
+    engine_.draft(rows, {tokens, chances});
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
   /// Seconds of one verify call of `width` rows a slot, all with logits.
   double verify(std::int32_t width, std::int32_t context) {
     const std::vector<VerifyRow> rows = chain_rows(slots_, context, width, true);
@@ -89,6 +106,10 @@ class FilledSlots {
   std::span<const Token> text_;
   std::vector<float> logits_;
 };
+
+constexpr std::int32_t kContext = 64;
+constexpr std::int32_t kRounds = 9;
+constexpr double kLeastTime = 1e-6;  // ms; a clock may be too coarse for a tiny model
 
 void check_measure(const EngineInfo& info, std::int32_t width, std::int32_t context, std::size_t slots) {
   if (width < 1) throw ArgumentError("width: " + std::to_string(width) + " is below 1");
@@ -135,8 +156,6 @@ std::vector<double> time_verify(Engine& engine, std::int32_t width, std::int32_t
 }
 
 std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot slot) {
-  constexpr std::int32_t kContext = 64;
-  constexpr std::int32_t kRounds = 9;
   const EngineInfo& info = engine.info();
   if (max_width < 1) throw ArgumentError("max_width: " + std::to_string(max_width) + " is below 1");
   const std::int32_t widest = std::min({max_width, info.max_rows, info.context});
@@ -149,8 +168,27 @@ std::vector<double> measure_costs(Engine& engine, std::int32_t max_width, Slot s
   for (std::int32_t round = 0; round < kRounds; ++round) {
     for (std::int32_t width = 1; width <= widest; ++width) {
       double& time = fastest[static_cast<std::size_t>(width) - 1];
-      // Never 0: a clock may be too coarse for a tiny model.
-      time = std::min(time, std::max(1e3 * filled.verify(width, context), 1e-6));
+      time = std::min(time, std::max(1e3 * filled.verify(width, context), kLeastTime));
+    }
+  }
+  return fastest;
+}
+
+std::vector<double> measure_draft_costs(Engine& engine, std::span<const Slot> slots) {
+  constexpr std::int32_t kDepths = 4;
+  const EngineInfo& info = engine.info();
+  if (info.extra_heads == 0 || slots.empty() || info.context < 2) return {};
+  const std::int32_t depths = std::min(kDepths, info.extra_heads);
+  const std::int32_t context = std::min(kContext, info.context - 1);
+  const std::vector<Token> text = sample_text(engine, context + 1, slots.front());
+  FilledSlots filled(engine, slots, text);
+  filled.fill(context);
+  filled.draft(slots.size(), depths, context);  // warm-up
+  std::vector<double> fastest(slots.size(), std::numeric_limits<double>::infinity());
+  for (std::int32_t round = 0; round < kRounds; ++round) {
+    for (std::size_t count = 1; count <= slots.size(); ++count) {
+      const double time = 1e3 * filled.draft(count, depths, context) / depths;
+      fastest[count - 1] = std::min(fastest[count - 1], std::max(time, kLeastTime));
     }
   }
   return fastest;

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <string>
 #include <utility>
 
 #include "decode/draft_walk.h"
+#include "decode/guarded.h"
 #include "decode/row_plan.h"
 #include "decode/running_costs.h"
 #include "mtp_rt/decoder.h"
@@ -11,6 +13,10 @@
 
 namespace mtp_rt {
 namespace {
+
+using Milliseconds = std::chrono::duration<double, std::milli>;
+
+constexpr double kDraftShare = 0.05;  // of a plain step, one draft; where nothing is known
 
 /// Depth of the deepest of the first `count` nodes.
 std::int32_t depth_of(const DraftTree& tree, std::int32_t count) {
@@ -21,37 +27,40 @@ std::int32_t depth_of(const DraftTree& tree, std::int32_t count) {
   return *std::ranges::max_element(depth);
 }
 
-/// Calls `action`; an exception becomes the error of `result`.
-template <typename Action>
-void guarded(StepResult& result, Action action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    result.error = error.what();
+void check_times(const char* name, std::span<const double> times) {
+  for (const double time : times) {
+    if (time > 0.0 && time < 1e9) continue;
+    throw ArgumentError(std::string(name) + ": " + std::to_string(time) + " is not a positive time");
   }
 }
 
 }  // namespace
 
 HostStepper::HostStepper(Engine& engine, StepperOptions options)
-    : engine_(engine), options_(std::move(options)), costs_(std::make_unique<RunningCosts>()) {
+    : engine_(engine), options_(std::move(options)), costs_(std::make_unique<StepCosts>()) {
   if (options_.prefill_chunk < 1) {
     throw ArgumentError("prefill_chunk: " + std::to_string(options_.prefill_chunk) + " is below 1");
   }
-  set_costs(options_.verify_ms);
+  set_costs(options_.verify_ms, options_.draft_ms);
 }
 
 HostStepper::~HostStepper() = default;
 
-bool HostStepper::has_costs() const noexcept { return !costs_->expected().empty(); }
+bool HostStepper::has_costs() const noexcept { return !costs_->verify.expected().empty(); }
 
-void HostStepper::set_costs(std::span<const double> verify_ms) {
-  for (const double time : verify_ms) {
-    if (!(time > 0.0 && time < 1e9)) {
-      throw ArgumentError("verify_ms: " + std::to_string(time) + " is not a positive time");
-    }
-  }
-  *costs_ = RunningCosts(verify_ms, engine_.info().max_rows);
+void HostStepper::set_costs(std::span<const double> verify_ms, std::span<const double> draft_ms) {
+  check_times("verify_ms", verify_ms);
+  check_times("draft_ms", draft_ms);
+  const EngineInfo& info = engine_.info();
+  costs_->verify = RunningCosts(verify_ms, info.max_rows);
+  costs_->draft = RunningCosts(draft_ms, info.slots);
+  if (!draft_ms.empty() || verify_ms.empty()) return;
+  // Reading weights is most of what a call does.
+  const double share = info.weight_bytes > 0
+                           ? static_cast<double>(info.head_bytes) / static_cast<double>(info.weight_bytes)
+                           : 0;
+  const double guess = verify_ms[0] * (share > 0 ? share : kDraftShare);
+  costs_->draft = RunningCosts({&guess, 1}, info.slots);
 }
 
 std::vector<StepResult> HostStepper::step(std::span<Sequence* const> sequences) {
@@ -72,10 +81,11 @@ std::vector<StepResult> HostStepper::step(std::span<Sequence* const> sequences) 
   for (Work& work : works) {
     if (!work.result->error) advance(work, now);
   }
+  draft(works);
   return results;
 }
 
-/// Moves the sequence past what the engine has committed, and drafts.
+/// Moves the sequence past what the engine has committed.
 void HostStepper::advance(Work& work, Clock::time_point now) {
   if (work.first_logits < 0) {
     work.sequence->cache(work.pending);
@@ -84,13 +94,12 @@ void HostStepper::advance(Work& work, Clock::time_point now) {
   const std::int32_t drafted = depth_of(work.sequence->proposal().tree, work.drafts);
   work.sequence->commit(work.chosen.tokens, drafted, work.accepted, now);
   work.result->commit = std::move(work.chosen);
-  guarded(*work.result, [&] { work.sequence->draft(); });
 }
 
 std::vector<HostStepper::Work> HostStepper::plan(std::span<Sequence* const> sequences,
                                                  std::vector<StepResult>& results) {
   const RowLimits limits{engine_.info().max_rows, options_.prefill_chunk};
-  const std::vector<RowShare> shares = plan_rows(sequences, limits, costs_->for_next_call());
+  const std::vector<RowShare> shares = plan_rows(sequences, limits, costs_->verify.for_next_call());
   rows_.clear();
   logit_rows_ = 0;
   std::vector<Work> works;
@@ -144,8 +153,8 @@ void HostStepper::verify(std::span<const Work> works) {
   const Clock::time_point start = options_.now();
   engine_.verify(rows_, outputs);
   if (!has_costs() || std::ranges::any_of(works, [](const Work& work) { return work.pending > 1; })) return;
-  const std::chrono::duration<double, std::milli> time = options_.now() - start;
-  costs_->observe(static_cast<std::int32_t>(rows_.size()), time.count());
+  const Milliseconds time = options_.now() - start;
+  costs_->verify.observe(static_cast<std::int32_t>(rows_.size()), time.count());
 }
 
 std::span<const float> HostStepper::logits_of(std::int32_t index) const {

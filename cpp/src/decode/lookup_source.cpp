@@ -1,13 +1,18 @@
 #include "decode/lookup_source.h"
 
-#include <string>
-
-#include "mtp_rt/error.h"
+#include <algorithm>
+#include <array>
 
 namespace mtp_rt {
 namespace {
 
-constexpr std::int32_t kMostDrafts = 15;
+// By class of match length: the shortest of the class, and how often such drafts are right at first.
+constexpr std::array kFirstLength{1, 2, 3, 4, 6, 9};
+constexpr std::array kPrior{0.15, 0.3, 0.45, 0.55, 0.65, 0.8};
+
+std::size_t class_of(std::int32_t length) {
+  return static_cast<std::size_t>(std::ranges::upper_bound(kFirstLength, length) - kFirstLength.begin()) - 1;
+}
 
 std::uint64_t pair_key(Token first, Token second) {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(first)) << 32 |
@@ -16,28 +21,20 @@ std::uint64_t pair_key(Token first, Token second) {
 
 }  // namespace
 
-std::unique_ptr<DraftSource> make_draft_source(const DraftOptions& options, const EngineInfo& info) {
-  if (options.max_drafts < 0 || options.max_drafts > kMostDrafts) {
-    throw ArgumentError("max_drafts: " + std::to_string(options.max_drafts) + " is outside [0, 15]");
-  }
-  if (options.source == "none") return nullptr;
-  if (options.source == "lookup" || (options.source == "auto" && info.extra_heads == 0)) {
-    return std::make_unique<LookupSource>();
-  }
-  if (options.source == "heads" || options.source == "auto") {
-    throw UnsupportedError("drafts: this model has no extra heads; use the source lookup or none");
-  }
-  throw ArgumentError("drafts: unknown source '" + options.source +
-                      "'; known are none, lookup, heads and auto");
-}
+LookupSource::LookupSource() : estimates_(kPrior.size()) {}
 
-Proposal LookupSource::propose(std::span<const Token> tokens, std::int32_t max_drafts) {
-  compare_watched(tokens);
+Proposal LookupSource::propose(std::span<const Token> tokens, std::int32_t max_drafts,
+                               const HeadDrafts& /*drafted*/) {
+  watched_.compare(tokens, [&](std::size_t depth, bool right) {
+    estimates_.learn(class_of(watched_length_), static_cast<std::int32_t>(depth), right);
+  });
   index_up_to(tokens, tokens.size() - 1);  // not the ending itself
   const Match match = longest_match(tokens);
   Proposal proposal;
+  proposal.source = "lookup";
   if (match.length == 0) return proposal;
 
+  const std::size_t sureness = class_of(match.length);
   double chance = 1.0;
   const auto next = static_cast<std::size_t>(match.end) + 1;
   for (std::int32_t i = 0; i < max_drafts; ++i) {
@@ -45,12 +42,15 @@ Proposal LookupSource::propose(std::span<const Token> tokens, std::int32_t max_d
     const std::size_t from = next + static_cast<std::size_t>(i);
     const std::vector<Token>& drafts = proposal.tree.tokens;
     const Token token = from < tokens.size() ? tokens[from] : drafts[from - tokens.size()];
-    chance *= estimates_.chance(match.length, i);
+    chance *= estimates_.chance(sureness, i, kPrior[sureness]);
     proposal.tree.tokens.push_back(token);
     proposal.tree.parents.push_back(i);
     proposal.chances.push_back(static_cast<float>(chance));
   }
-  if (watched_.tokens.empty()) watched_ = {proposal.tree.tokens, tokens.size(), 0, match.length};
+  if (watched_.empty()) {
+    watched_.watch(proposal.tree.tokens, tokens.size());
+    watched_length_ = match.length;
+  }
   return proposal;
 }
 
@@ -65,19 +65,6 @@ void LookupSource::index_up_to(std::span<const Token> tokens, std::size_t end) {
     previous_pair_[i] = found->second;
     found->second = index;
   }
-}
-
-void LookupSource::compare_watched(std::span<const Token> tokens) {
-  Watched& watched = watched_;
-  while (watched.compared < watched.tokens.size()) {
-    const std::size_t at = watched.start + watched.compared;
-    if (at >= tokens.size()) return;  // the rest is not known yet
-    const bool right = tokens[at] == watched.tokens[watched.compared];
-    estimates_.learn(watched.match_length, static_cast<std::int32_t>(watched.compared), right);
-    if (!right) break;
-    ++watched.compared;
-  }
-  watched = {};
 }
 
 LookupSource::Match LookupSource::longest_match(std::span<const Token> tokens) const {

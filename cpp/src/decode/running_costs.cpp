@@ -108,4 +108,16 @@ void RunningCosts::refresh() {
   ascend(hopeful_, weights);
 }
 
+void observe_depths(RunningCosts& costs, std::span<const std::int32_t> slots, double time) {
+  std::vector<double> times;  // what each depth was expected to take
+  double total = 0.0;
+  for (const std::int32_t width : slots) {
+    times.push_back(costs.expected()[static_cast<std::size_t>(width) - 1]);
+    total += times.back();
+  }
+  for (std::size_t k = 0; k < slots.size(); ++k) {
+    if (k == 0 || slots[k] != slots[k - 1]) costs.observe(slots[k], times[k] * time / total);
+  }
+}
+
 }  // namespace mtp_rt

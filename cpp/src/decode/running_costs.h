@@ -52,4 +52,13 @@ class RunningCosts {
   bool next_try_is_plain_ = false;
 };
 
+/// Of the two calls of a step.
+struct StepCosts {
+  RunningCosts verify;  // by rows
+  RunningCosts draft;   // one depth, by slots
+};
+
+/// Tells `costs` that a draft call took `time`: `slots[k]` slots drafted at depth k.
+void observe_depths(RunningCosts& costs, std::span<const std::int32_t> slots, double time);
+
 }  // namespace mtp_rt

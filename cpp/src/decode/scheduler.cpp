@@ -126,7 +126,8 @@ void Scheduler::admit(Waiting waiting, std::vector<Event>& events) {
   try {
     if (engine_->length(slot) != 0) engine_->release(slot);  // an earlier release failed
     if (!stepper_.has_costs() && drafts_adaptively(waiting.request)) {
-      stepper_.set_costs(measure_costs(*engine_, kMeasuredWidths, slot));
+      const std::vector<double> verify_ms = measure_costs(*engine_, kMeasuredWidths, slot);
+      stepper_.set_costs(verify_ms, measure_draft_costs(*engine_, {&slot, 1}));
     }
     active_.push_back(
         {waiting.id, Sequence(std::move(waiting.request), engine_->info(), slot, waiting.submitted)});

@@ -112,7 +112,13 @@ void Sequence::commit(std::span<const Token> tokens, std::int32_t drafted, std::
   }
   count_up(stats_.drafted_per_position, drafted);
   stats_.accepted_per_position.resize(stats_.drafted_per_position.size());
-  count_up(stats_.accepted_per_position, std::min(count, accepted));
+  accepted = std::min(count, accepted);
+  count_up(stats_.accepted_per_position, accepted);
+  if (drafted > 0) {
+    const std::string source(proposal_.source);
+    stats_.drafted_by_source[source] += drafted;
+    stats_.accepted_by_source[source] += accepted;
+  }
 
   if (counts_) {
     counts_->set_path({});
@@ -128,15 +134,27 @@ void Sequence::commit(std::span<const Token> tokens, std::int32_t drafted, std::
   }
 }
 
-void Sequence::draft() {
+std::int32_t Sequence::most_drafts() const noexcept {
+  return source_ ? std::min(request_.drafts.max_drafts, budget() - 1) : 0;
+}
+
+std::vector<float> Sequence::prospects() {
   proposal_ = {};
-  const std::int32_t most = std::min(request_.drafts.max_drafts, budget() - 1);
-  if (!source_ || most <= 0) return;
-  const Clock::time_point start = Clock::now();
-  Proposal proposal = source_->propose(tokens_, most);
-  stats_.draft_seconds += seconds(Clock::now() - start);
+  const std::int32_t most = most_drafts();
+  if (most <= 0) return {};
+  std::vector<float> prospects = source_->prospects(tokens_, most);
+  if (prospects.size() > static_cast<std::size_t>(most)) prospects.resize(static_cast<std::size_t>(most));
+  return prospects;
+}
+
+void Sequence::draft(const HeadDrafts& drafted) {
+  const std::int32_t most = most_drafts();
+  if (most <= 0) return;
+  Proposal proposal = source_->propose(tokens_, most, drafted);
   check_proposal(proposal, vocab_size_, most);
   proposal_ = std::move(proposal);
 }
+
+void Sequence::spend_drafting(Clock::duration time) noexcept { stats_.draft_seconds += seconds(time); }
 
 }  // namespace mtp_rt

@@ -12,7 +12,7 @@ from mtp_rt import _core, hub
 from mtp_rt.bench import measure, session
 from mtp_rt.bench.prompts import Item
 from mtp_rt.bench.session import Decoded, Group
-from mtp_rt.costs import verify_costs
+from mtp_rt.costs import open_scheduler
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.request import draft_options, native_request
 from mtp_rt.sampling_params import SamplingParams
@@ -69,7 +69,7 @@ def run(
     Raises:
         EngineError: a request failed.
     """
-    scheduler = _core.Scheduler(engine, verify_ms=verify_costs(engine, folder, hub.cache_root()))
+    scheduler = open_scheduler(engine, folder, hub.cache_root())
     end_tokens = read_model_dir(folder).config.eos
     requests = {
         mode: [request(item, index, settings, mode, end_tokens) for index, item in enumerate(items)]

@@ -79,7 +79,8 @@ Source = Annotated[
     DraftSource,
     option(
         "--draft-source",
-        help="Where guesses come from: lookup repeats what followed these words before, heads are trained.",
+        help="Where guesses come from: lookup repeats what followed these words before, heads are trained; "
+        "auto takes each time the one that promises more.",
     ),
 ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mtp_rt import _core, hub
 from mtp_rt.bench import session
 from mtp_rt.bench.peers.protocol import Run, Setup
-from mtp_rt.costs import verify_costs
+from mtp_rt.costs import open_scheduler
 from mtp_rt.request import Drafts, draft_options
 
 
@@ -29,8 +29,8 @@ def load(setup: Setup) -> tuple[OurSystem, dict[str, object]]:
         "threads": engine.info.threads,
         "drafts": setup.drafts,
     }
-    costs = verify_costs(engine, Path(setup.path), hub.cache_root())
-    return OurSystem(_core.Scheduler(engine, verify_ms=costs), setup.drafts), settings
+    scheduler = open_scheduler(engine, Path(setup.path), hub.cache_root())
+    return OurSystem(scheduler, setup.drafts), settings
 
 
 class OurSystem:

@@ -1,0 +1,73 @@
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "decode/heads_source.h"
+#include "decode/lookup_source.h"
+#include "mtp_rt/drafting.h"
+#include "mtp_rt/error.h"
+
+namespace mtp_rt {
+namespace {
+
+constexpr std::int32_t kMostDrafts = 15;
+
+/// Tokens that drafts with these chances promise.
+float promise(std::span<const float> chances) {
+  return std::accumulate(chances.begin(), chances.end(), 0.0F);
+}
+
+/// Lookup and heads: each time the one that promises more tokens. A long match beats the heads, and costs
+/// nothing to draft; the heads are there where the text does not repeat.
+class LookupOrHeads final : public DraftSource {
+ public:
+  explicit LookupOrHeads(const EngineInfo& info) : heads_(info.extra_heads, info.acceptance) {}
+
+  [[nodiscard]] std::vector<float> prospects(std::span<const Token> tokens,
+                                             std::int32_t max_drafts) override {
+    copied_ = lookup_.propose(tokens, max_drafts, {});
+    std::vector<float> drafted = heads_.prospects(tokens, max_drafts);
+    if (promise(copied_.chances) >= promise(drafted)) drafted.clear();
+    return drafted;
+  }
+
+  [[nodiscard]] Proposal propose(std::span<const Token> tokens, std::int32_t max_drafts,
+                                 const HeadDrafts& drafted) override {
+    Proposal proposal = heads_.propose(tokens, max_drafts, drafted);
+    return promise(proposal.chances) > promise(copied_.chances) ? std::move(proposal) : std::move(copied_);
+  }
+
+ private:
+  LookupSource lookup_;
+  HeadsSource heads_;
+  Proposal copied_;
+};
+
+}  // namespace
+
+std::vector<float> DraftSource::prospects(std::span<const Token> /*tokens*/, std::int32_t /*max_drafts*/) {
+  return {};
+}
+
+std::unique_ptr<DraftSource> make_draft_source(const DraftOptions& options, const EngineInfo& info) {
+  if (options.max_drafts < 0 || options.max_drafts > kMostDrafts) {
+    throw ArgumentError("max_drafts: " + std::to_string(options.max_drafts) + " is outside [0, 15]");
+  }
+  const std::string& source = options.source;
+  if (source == "none") return nullptr;
+  if (source == "lookup" || (source == "auto" && info.extra_heads == 0)) {
+    return std::make_unique<LookupSource>();
+  }
+  if (source == "auto") return std::make_unique<LookupOrHeads>(info);
+  if (source != "heads") {
+    throw ArgumentError("drafts: unknown source '" + source + "'; known are none, lookup, heads and auto");
+  }
+  if (info.extra_heads == 0) {
+    throw UnsupportedError(
+        "drafts: this model has no extra heads; use the source lookup or none, or give it heads with mtp-rt "
+        "distill");
+  }
+  return std::make_unique<HeadsSource>(info.extra_heads, info.acceptance);
+}
+
+}  // namespace mtp_rt
