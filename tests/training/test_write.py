@@ -94,7 +94,7 @@ def test_text_does_not_depend_on_slots_and_threads(
 def test_a_killed_run_goes_on_as_if_it_had_not_been(
     written: RunFolder, tiny_model: Path, tmp_path: Path, share: float
 ) -> None:
-    """Both files cut at some byte, as a kill leaves them; the drops may be behind or ahead of the text."""
+    """Both files cut at some byte, as a kill leaves them."""
     folder = tmp_path / "run"
     shutil.copytree(written.path, folder)
     text = (folder / "text" / "dialogues.jsonl").read_bytes()
@@ -106,6 +106,23 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
     run = RunFolder(folder, ModelIdentity.of(tiny_model))
     write_text(run, tiny_model, SETTINGS, tokens=TOKENS, slots=8, threads=1)
     assert run.text_file.read_bytes() == written.text_file.read_bytes()
+    assert list(read_lines(run.dropped_file)) == list(read_lines(written.dropped_file))
+
+
+def test_dialogues_dropped_behind_the_last_line_are_not_written_again(
+    written: RunFolder, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(written.path, folder)
+    drops = [line["index"] for line in read_lines(folder / "dropped.jsonl")]
+    last = max(index for index in drops if index < drops[-1] - 1)
+    text = [json.dumps(line) + "\n" for line in read_lines(written.text_file) if line["index"] < last]
+    (folder / "text" / "dialogues.jsonl").write_text("".join(text))
+    kept = [json.dumps(line) + "\n" for line in read_lines(written.dropped_file) if line["index"] <= last]
+    (folder / "dropped.jsonl").write_text("".join(kept))
+    run = RunFolder(folder, ModelIdentity.of(tiny_model))
+    write_text(run, tiny_model, SETTINGS, tokens=TOKENS, slots=8, threads=1)
+    assert list(read_lines(run.text_file)) == list(read_lines(written.text_file))
     assert list(read_lines(run.dropped_file)) == list(read_lines(written.dropped_file))
 
 
