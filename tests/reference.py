@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.linalg import hadamard
 from torch import Tensor
 from torch.nn.functional import silu
 
@@ -31,9 +32,10 @@ class Outputs:
 class Reference:
     """A model directory as a float64 forward pass.
 
-    With `simulate` it also makes the two roundings that the native engine makes on purpose: inputs of q4 and
-    q8 matrices to 8 bits per block of 32, and cached keys and values to float16. What then remains between
-    engine and reference is the order of float32 sums.
+    With `simulate` it also makes the roundings that the native engine makes on purpose where the layers are
+    quantised: inputs of q4 and q8 matrices, values, mixed queries and mixed keys to 8 bits per block of 32.
+    What then remains between engine and reference is the order of float32 sums, and attention weights of 15
+    bits.
     """
 
     def __init__(self, path: Path, *, simulate: bool = False) -> None:
@@ -94,8 +96,9 @@ class Reference:
             for part in ("q", "k", "v")
         )
         q_HTK, k_GTK = self._rotate(q_HTK), self._rotate(k_GTK)
-        if self.simulate:
-            k_GTK, v_GTK = k_GTK.half().double(), v_GTK.half().double()
+        if self.simulate and self.kinds[f"{name}.k_proj.weight"] in {"q4", "q8"}:
+            q_HTK, k_GTK = (mix(round_to_8_bits(mix(x))) for x in (q_HTK, k_GTK))
+            v_GTK = round_to_8_bits(v_GTK)
         group = self.config.heads // self.config.kv_heads
         k_HTK, v_HTK = k_GTK.repeat_interleave(group, dim=0), v_GTK.repeat_interleave(group, dim=0)
         scores_HTT = q_HTK @ k_HTK.transpose(1, 2) / size**0.5
@@ -115,12 +118,16 @@ class Reference:
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
-def round_to_8_bits(x_TD: Tensor) -> Tensor:
-    """Return `x_TD` rounded to multiples of amax / 127, half to even, per row and block of 32."""
-    blocks = x_TD.view(len(x_TD), -1, BLOCK)
+def round_to_8_bits(x: Tensor) -> Tensor:
+    """Return `x` rounded to multiples of amax / 127, half to even, per block of 32 of the last dimension."""
+    blocks = x.unflatten(-1, (-1, BLOCK))
     scale = blocks.abs().amax(dim=-1, keepdim=True) / 127
-    rounded = (blocks / scale.where(scale > 0, 1)).round() * scale
-    return rounded.view_as(x_TD)
+    return ((blocks / scale.where(scale > 0, 1)).round() * scale).flatten(-2)
+
+
+def mix(x: Tensor) -> Tensor:
+    """Return the orthonormal Hadamard transform of each 32 of the last dimension: its own inverse."""
+    return (x.unflatten(-1, (-1, BLOCK)) @ torch.from_numpy(hadamard(BLOCK) / BLOCK**0.5)).flatten(-2)
 
 
 def _array(model: ModelDir, name: str, dtype: type[np.generic]) -> Tensor:

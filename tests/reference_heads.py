@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mtp_rt.model_dir import HeadsConfig, read_model_dir
-from reference import Reference
+from reference import Outputs, Reference
 
 
 class HeadsReference(Reference):
@@ -29,12 +29,13 @@ class HeadsReference(Reference):
         self.scored = np.frombuffer(model.tensor("heads.draft_ids"), np.int32) if own else None
 
     @torch.no_grad()
-    def scores(self, tokens: Sequence[int], drafts: Sequence[int]) -> Tensor:
+    def scores(self, tokens: Sequence[int], drafts: Sequence[int], trunk: Outputs | None = None) -> Tensor:
         """Return the scores [K, V] of draft 1, 2, ... behind `tokens`, where `drafts` [K] were drafted.
 
         The last of `tokens` is committed but has no state yet. Entry v scores token `scored[v]`, or v.
+        `trunk` holds the states and taps of the others where heads are to be compared alone.
         """
-        trunk = self.run(tokens[:-1])
+        trunk = trunk or self.run(tokens[:-1])
         origin_TD = trunk.states
         if self.heads.taps:
             origin_TD = self._product(

@@ -15,6 +15,7 @@ from driving import chain, feed, verify
 from mtp_rt._core import Engine, SamplingParams, pick
 from mtp_rt.errors import ArgumentError, UnsupportedError
 from mtp_rt.model_dir import read_model_dir
+from reference import Outputs
 from reference_heads import HeadsReference
 
 TOP = 8
@@ -43,11 +44,15 @@ def name(heads: dict[str, Any]) -> str:
 
 
 def check_against_reference(path: Path, *, tolerance: float, **options: Any) -> None:
-    """The engine's candidates are the reference's best, with its chances."""
+    """The engine's candidates are the reference's best, with its chances, from its own trunk states."""
     engine = ready(path, two_stage_head=False, **options)
     reference = HeadsReference(path, simulate=True)
     drafts = draft(engine, width=TOP)
-    scores = reference.scores([*TEXT, NEXT], drafts.tokens[:, 0].tolist())
+    states = Engine(str(path), threads=1, max_rows=len(TEXT))
+    found = verify(states, chain(states, 0, TEXT))
+    logits, z, taps = (torch.from_numpy(part).double() for part in found)
+    trunk = Outputs(logits, z, taps.swapaxes(0, 1))
+    scores = reference.scores([*TEXT, NEXT], drafts.tokens[:, 0].tolist(), trunk)
     chances = scores.softmax(dim=-1)
     entries = {reference.token(entry): entry for entry in range(scores.shape[1])}
     for k, (tokens, own) in enumerate(zip(drafts.tokens, drafts.chances, strict=True)):

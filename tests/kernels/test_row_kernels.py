@@ -1,7 +1,7 @@
 """Row kernels of the native engine against numpy, and the same bits on every instruction set.
 
-The matrix and attention kernels are held to account through the engine: tests/engines/test_accuracy.py and
-test_law_of_rows.py.
+The matrix kernels are held to account through the engine: tests/engines/test_accuracy.py and
+test_law_of_rows.py. Attention has a file of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
+from scipy.linalg import hadamard
 
 from mtp_rt import _core_testing as native
 from mtp_rt._core import available_isas
@@ -75,27 +76,6 @@ def test_quantize_lets_no_bad_number_pass_for_a_good_one(bad: float, place: int)
     assert not np.isfinite(scale).any()
 
 
-@draws
-@given(arrays.arrays(np.float32, 64, elements=st.floats(width=32, allow_nan=False)))
-def test_to_half(values: Floats) -> None:
-    """Numpy's rounding, clamped to the finite range."""
-    (half,) = on_every_isa("kernel_to_half", values)
-    with np.errstate(over="ignore"):
-        expected = np.clip(values, -65504, 65504).astype(np.float16)
-    assert np.array_equal(half, expected.view(np.uint16))
-
-
-def test_to_half_of_every_half_and_between() -> None:
-    """All finite float16 values, their midpoints, and the floats beside the midpoints."""
-    every = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
-    middle = (every[:-1] + every[1:]) / 2
-    values = np.concatenate([every, middle, np.nextafter(middle, 0), np.nextafter(middle, np.float32(1e9))])
-    values = np.concatenate([values, -values])
-    values = np.resize(values, -(-len(values) // 32) * 32)
-    (half,) = on_every_isa("kernel_to_half", values)
-    assert np.array_equal(half, values.astype(np.float16).view(np.uint16))
-
-
 SCORES = st.floats(-1000, 1000, width=32, allow_subnormal=False)
 
 
@@ -119,6 +99,15 @@ def test_swiglu(gate: Floats, up: Floats) -> None:
     exact = gate.astype(np.float64) / (1 + np.exp(-gate.astype(np.float64))) * up
     assert np.abs(found - exact).max(initial=0, where=np.abs(exact) < SMALL) <= SMALL
     assert (np.abs(found - exact) <= 2e-6 * np.abs(exact) + SMALL).all()
+
+
+@draws
+@given(units(1e6))
+def test_mix(values: Floats) -> None:
+    """The Hadamard matrix of scipy, scaled to keep lengths."""
+    (found,) = on_every_isa("kernel_mix", values)
+    exact = values.reshape(-1, 32).astype(np.float64) @ (hadamard(32) / 32**0.5)
+    assert np.abs(found.reshape(-1, 32) - exact).max() <= 1e-6 * np.abs(values).max()
 
 
 @draws

@@ -12,7 +12,9 @@
 #include <tuple>
 #include <vector>
 
+#include "engines/native/attention.h"
 #include "engines/native/kernels/select.h"
+#include "engines/native/workspace.h"
 #include "mtp_rt/error.h"
 #include "testing/testing.h"
 
@@ -54,14 +56,6 @@ std::tuple<std::vector<std::int8_t>, std::vector<float>> quantize(const std::str
   return {found_codes, found_scales};
 }
 
-std::vector<std::uint16_t> to_half(const std::string& isa, const Floats& values) {
-  const std::vector<float> x = units(values);
-  std::vector<std::uint16_t> half(x.size());
-  for (std::size_t i = 0; i < x.size(); i += kUnit)
-    native::select_kernels(isa).to_half(x.data() + i, half.data() + i);
-  return half;
-}
-
 std::tuple<std::vector<float>, float, float> softmax(const std::string& isa, const Floats& scores) {
   if (scores.size() == 0) throw ArgumentError("scores: expected at least one");
   const std::size_t lanes = native::kLanes;
@@ -71,6 +65,82 @@ std::tuple<std::vector<float>, float, float> softmax(const std::string& isa, con
   float sum = 0.0F;
   native::select_kernels(isa).softmax(weights.data(), static_cast<int>(scores.size()), &max, &sum);
   return {weights, max, sum};
+}
+
+using Rows = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// One slot, layer and KV head whose first block holds `keys` and `values` [positions, head_dim].
+native::KvCache filled_cache(const native::KernelTable& kernels, native::KvKind kind, const Rows& keys,
+                             const Rows& values) {
+  native::KvCache cache({kind, 1, 1, static_cast<int>(keys.shape(1))}, 1, native::kContextBlock);
+  const native::ActivationBuffer block(1, 1);
+  const native::Activations& codes = block.view();
+  for (std::size_t i = 0; i < keys.shape(0); ++i) {
+    const native::KvPlace place{0, 0, 0, static_cast<int>(i)};
+    for (std::size_t d = 0; d < keys.shape(1); d += kUnit) {
+      const int panel = static_cast<int>(d / kUnit);
+      const float* key = keys.data() + i * keys.shape(1) + d;
+      const float* value = values.data() + i * keys.shape(1) + d;
+      if (kind == native::KvKind::f32) {
+        cache.put(native::KvSide::key, place, panel, key);
+        cache.put(native::KvSide::value, place, panel, value);
+        continue;
+      }
+      kernels.quantize(key, 1, 0, codes);
+      cache.put(native::KvSide::key, place, panel, codes.quantized, codes.scale[0]);
+      kernels.quantize(value, 1, 0, codes);
+      cache.put(native::KvSide::value, place, panel, codes.quantized, codes.scale[0]);
+    }
+  }
+  return cache;
+}
+
+std::vector<std::vector<float>> attend(const std::string& isa, bool quantized, const Rows& queries,
+                                       const Rows& keys, const Rows& values, const std::vector<int>& counts) {
+  const native::KernelTable& kernels = native::select_kernels(isa);
+  const native::KvKind kind = quantized ? native::KvKind::q8 : native::KvKind::f32;
+  const std::size_t dim = queries.shape(1);
+  const int n = static_cast<int>(queries.shape(0));
+  if (dim == 0 || dim % kUnit != 0 || dim > native::kMaxHeadDim || keys.shape(1) != dim ||
+      values.shape(1) != dim || values.shape(0) != keys.shape(0) || counts.size() != queries.shape(0) ||
+      keys.shape(0) > native::kContextBlock || std::any_of(counts.begin(), counts.end(), [&](int c) {
+        return c < 1 || std::size_t(c) > keys.shape(0);
+      }))
+    throw ArgumentError("attend: sizes do not fit");
+  const native::KvCache cache = filled_cache(kernels, kind, keys, values);
+  const native::AttentionShape shape{1, 1, static_cast<int>(dim)};
+  const native::AttentionMemory memory(shape, kind, n, native::kContextBlock);
+  const native::ActivationBuffer block(1, 1);
+  std::vector<const std::byte*> query;
+  std::vector<float*> partials;
+  for (int q = 0; q < n; ++q) {
+    for (std::size_t d = 0; d < dim; d += kUnit) {
+      const float* from = queries.data() + static_cast<std::size_t>(q) * dim + d;
+      kernels.quantize(from, 1, 0, block.view());
+      const int panel = static_cast<int>(d / kUnit);
+      if (quantized)
+        memory.put_query(q, 0, panel, block.view().quantized, block.view().scale[0], block.view().offset[0]);
+      if (!quantized) memory.put_query(q, 0, panel, from);
+    }
+    query.push_back(memory.query(q, 0));
+    partials.push_back(memory.partials(q, 0, 1));
+  }
+  const native::KvBlock kv = cache.block({});
+  (quantized ? kernels.attend_q8
+             : kernels.attend_f32)({kv.keys, kv.values, kv.keys, kv.values, static_cast<int>(dim / kUnit), n,
+                                    query.data(), counts.data(), partials.data()});
+  std::vector<std::vector<float>> results;
+  for (const float* partial : partials) {
+    std::vector<float>& result = results.emplace_back(partial, partial + 2);
+    result.insert(result.end(), partial + native::kLanes, partial + native::kLanes + dim);
+  }
+  return results;
+}
+
+std::vector<float> mix(const std::string& isa, const Floats& values) {
+  std::vector<float> result = units(values);
+  native::select_kernels(isa).mix(result.data(), static_cast<int>(result.size() / kUnit));
+  return result;
 }
 
 std::vector<float> swiglu(const std::string& isa, const Floats& gate, const Floats& up) {
@@ -98,9 +168,12 @@ std::tuple<std::vector<float>, std::vector<float>, std::vector<float>> add_resid
 
 void bind_kernels(nb::module_& module) {
   module.def("kernel_quantize", &quantize, "isa"_a, "values"_a, "(codes, scale of each block of 32).");
-  module.def("kernel_to_half", &to_half, "isa"_a, "values"_a, "float16 bits.");
   module.def("kernel_softmax", &softmax, "isa"_a, "scores"_a,
              "(exp(score - max) padded with zeros to 16, max, sum).");
+  module.def(
+      "kernel_attend", &attend, "isa"_a, "quantized"_a, "queries"_a, "keys"_a, "values"_a, "counts"_a,
+      "Of each query, over its first `count` positions: max score, sum of 2^(score - max), weighted values.");
+  module.def("kernel_mix", &mix, "isa"_a, "values"_a, "Hadamard transform of each 32 / sqrt(32).");
   module.def("kernel_swiglu", &swiglu, "isa"_a, "gate"_a, "up"_a, "silu(gate) * up.");
   module.def("kernel_add_residual", &add_residual, "isa"_a, "values"_a, "gain"_a, "residual"_a,
              "(residual + values, that times gain, sum of squares of each 32).");

@@ -53,6 +53,55 @@ void append_path(Batch& batch, const Segment& segment, int row) {
   }
 }
 
+int last_position(const Batch& batch, int first_row, int rows) {
+  int last = 0;
+  for (int r = first_row; r < first_row + rows; ++r) {
+    last = std::max(last, batch.rows[static_cast<std::size_t>(r)].position);
+  }
+  return last;
+}
+
+void split(Batch& batch, int kv_heads, int group, int heads_per_item) {
+  batch.items.clear();
+  for (std::size_t s = 0; s < batch.segments.size(); ++s) {
+    const Segment& segment = batch.segments[s];
+    for (int first = segment.first_row; first < segment.first_row + segment.rows; first += kRowsPerItem) {
+      const int rows = std::min(kRowsPerItem, segment.first_row + segment.rows - first);
+      const int blocks = last_position(batch, first, rows) / kContextBlock + 1;
+      for (int block = 0; block < blocks; ++block) {
+        for (int kv_head = 0; kv_head < kv_heads; ++kv_head) {
+          for (int head = 0; head < group; head += heads_per_item) {
+            batch.items.push_back({static_cast<int>(s), first, rows, kv_head, head,
+                                   std::min(heads_per_item, group - head), block});
+          }
+        }
+      }
+    }
+  }
+}
+
+// What an item takes, about: queries times positions, and what comes with every query.
+std::int64_t cost(const Batch& batch, const AttentionItem& item) {
+  const int positions = last_position(batch, item.first_row, item.rows) + 1 - item.block * kContextBlock;
+  return std::int64_t{item.rows} * item.heads * (std::min(positions, kContextBlock) + kLanes);
+}
+
+// Gives each thread items in a row, of near equal cost.
+void share_out(Batch& batch, int threads) {
+  std::int64_t total = 0;
+  for (const AttentionItem& item : batch.items) total += cost(batch, item);
+  batch.item_starts.assign(1, 0);
+  std::int64_t before = 0;
+  for (std::size_t i = 0; i < batch.items.size(); ++i) {
+    const std::int64_t middle = before + cost(batch, batch.items[i]) / 2;
+    while (middle * threads >= total * static_cast<std::int64_t>(batch.item_starts.size())) {
+      batch.item_starts.push_back(i);
+    }
+    before += cost(batch, batch.items[i]);
+  }
+  batch.item_starts.resize(static_cast<std::size_t>(threads) + 1, batch.items.size());
+}
+
 }  // namespace
 
 Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
@@ -91,30 +140,10 @@ Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
 }
 
 void plan_attention(Batch& batch, int kv_heads, int group, int threads) {
-  const auto split = [&](int heads_per_item) {
-    batch.items.clear();
-    for (std::size_t s = 0; s < batch.segments.size(); ++s) {
-      const Segment& segment = batch.segments[s];
-      for (int first = segment.first_row; first < segment.first_row + segment.rows; first += kRowsPerItem) {
-        const int rows = std::min(kRowsPerItem, segment.first_row + segment.rows - first);
-        int last_position = 0;
-        for (int r = first; r < first + rows; ++r) {
-          last_position = std::max(last_position, batch.rows[static_cast<std::size_t>(r)].position);
-        }
-        for (int block = 0; block <= last_position / kContextBlock; ++block) {
-          for (int kv_head = 0; kv_head < kv_heads; ++kv_head) {
-            for (int head = 0; head < group; head += heads_per_item) {
-              batch.items.push_back({static_cast<int>(s), first, rows, kv_head, head,
-                                     std::min(heads_per_item, group - head), block});
-            }
-          }
-        }
-      }
-    }
-  };
-  split(group);
+  split(batch, kv_heads, group, group);
   // Few items leave threads idle: a head each then, at the price of reading the block once per head.
-  if (batch.items.size() < static_cast<std::size_t>(4 * threads)) split(1);
+  if (batch.items.size() < static_cast<std::size_t>(4 * threads)) split(batch, kv_heads, group, 1);
+  share_out(batch, threads);
 }
 
 }  // namespace mtp_rt::native

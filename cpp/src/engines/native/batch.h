@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "engines/native/kv_cache.h"
+#include "engines/native/kernels/kernel_table.h"
 #include "mtp_rt/engine.h"
 
 namespace mtp_rt::native {
@@ -49,6 +49,8 @@ struct Batch {
   std::vector<std::int32_t> logit_rows;  // ascending
   std::vector<std::int32_t> state_rows;  // ascending
   std::vector<AttentionItem> items;
+  std::vector<std::size_t>
+      item_starts;         // [threads + 1] thread t computes items item_starts[t] .. [t + 1] - 1
   int context_blocks = 0;  // of the row with the longest context
 };
 
@@ -57,7 +59,7 @@ struct Batch {
 [[nodiscard]] Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
                                const std::function<std::int32_t(Slot)>& length);
 
-/// Splits the attention of a planned batch into items for `threads` threads.
+/// Splits the attention of a planned batch into items and shares them out to `threads` threads.
 void plan_attention(Batch& batch, int kv_heads, int group, int threads);
 
 }  // namespace mtp_rt::native

@@ -54,6 +54,13 @@ EngineInfo make_info(const ModelConfig& c, const EngineOptions& options, const K
   return info;
 }
 
+// A cache as exact as the layers: 8 bits where their activations have 8 bits.
+KvShape kv_shape(const ModelConfig& c, const PackedWeights& weights) {
+  const auto quantized = [](const Layer& layer) { return layer.qkv.takes_quantized; };
+  const bool any = std::any_of(weights.layers().begin(), weights.layers().end(), quantized);
+  return {any ? KvKind::q8 : KvKind::f32, c.layers, c.kv_heads, c.head_dim};
+}
+
 std::optional<float> margin(const ModelConfig& c, const EngineOptions& options) {
   if (!options.two_stage_head) return c.two_stage_margin;
   if (!*options.two_stage_head) return std::nullopt;
@@ -75,8 +82,8 @@ class NativeEngine final : public Engine, public Timed {
         info_(make_info(model_->config(), options, kernels_)),
         pool_(info_.threads),
         weights_(*model_, kernels_, pool_),
-        cache_(model_->config(), info_.slots, info_.context + info_.max_rows),
-        trunk_(model_->config(), kernels_, weights_, pool_, info_.max_rows, info_.context,
+        cache_(kv_shape(model_->config(), weights_), info_.slots, info_.context + info_.max_rows),
+        trunk_(model_->config(), kernels_, weights_, pool_, cache_, info_.max_rows, info_.context,
                margin(model_->config(), options)) {
     const bool two_stage = weights_.head_is_q8() && margin(model_->config(), options).has_value();
     info_.weight_bytes =

@@ -1,38 +1,64 @@
-// Keys and values of every slot, in half precision.
+// Keys and values of every slot.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "engines/native/kernels/kernel_table.h"
-#include "mtp_rt/model_config.h"
 #include "mtp_rt/token.h"
 
 namespace mtp_rt::native {
 
-inline constexpr int kContextBlock = 128;  // positions that stand together, and whose attention is one sum
+/// How elements are stored: as f32, or as 8-bit codes with a scale per position and 32 dimensions.
+enum class KvKind { f32, q8 };
 
-/// Blocks of 128 positions; within a block, for each layer and KV head, keys as groups of 16 positions
-/// [group, head_dim, 16], so that 16 scores are one multiply-add a dimension, and values [position,
-/// head_dim]. A slot takes memory for the blocks it has used. The rows of a verify call stand behind the
-/// committed positions, in call order; keep() closes the gaps that rejected rows leave.
+enum class KvSide { key, value };
+
+struct KvShape {
+  KvKind kind = KvKind::q8;
+  int layers = 0;
+  int kv_heads = 0;
+  int head_dim = 0;  // a multiple of 32
+};
+
+/// The keys and values of one KV head in one context block, laid out as kernel_table.h says.
+struct KvBlock {
+  std::byte* keys;
+  std::byte* values;
+};
+
+/// Where one KV head's key and value of an entry stand.
+struct KvPlace {
+  Slot slot = 0;
+  int layer = 0;
+  int kv_head = 0;
+  int index = 0;
+};
+
+/// Blocks of 128 positions, which take memory when they are first written. The rows of a verify call stand
+/// behind the committed positions, in call order; keep() closes the gaps that rejected rows leave.
 class KvCache {
  public:
-  KvCache(const ModelConfig& config, int slots, int positions);
+  KvCache(const KvShape& shape, int slots, int positions);
 
-  /// Dimension 0 of the group of 16 keys that holds entry `index`, and of the value of entry `index`.
-  [[nodiscard]] std::uint16_t* keys(Slot slot, int layer, int kv_head, int index) const noexcept {
-    return keys_.as<std::uint16_t>().data() + at(slot, layer, kv_head, index / kLanes * kLanes);
-  }
-  [[nodiscard]] std::uint16_t* values(Slot slot, int layer, int kv_head, int index) const noexcept {
-    return values_.as<std::uint16_t>().data() + at(slot, layer, kv_head, index);
-  }
+  [[nodiscard]] const KvShape& shape() const noexcept { return shape_; }
 
-  /// Writes dimensions `first` .. + 31 of the key of entry `index`.
-  void put_key(Slot slot, int layer, int kv_head, int index, int first,
-               const std::uint16_t* half) const noexcept;
+  /// Bytes of the keys of a block; the values have as many.
+  [[nodiscard]] std::size_t block_bytes() const noexcept { return block_bytes_; }
+  /// The block that holds entry `index` of the place.
+  [[nodiscard]] KvBlock block(const KvPlace& place) const noexcept;
+
+  /// Writes dimensions 32 * panel .. + 31 of a key or value to an f32 cache.
+  void put(KvSide side, const KvPlace& place, int panel, const float* values) const noexcept;
+  /// The same to a q8 cache: 32 codes times `scale`.
+  void put(KvSide side, const KvPlace& place, int panel, const std::int8_t* codes,
+           float scale) const noexcept;
+
+  /// Copies entry `from` of a block to entry `to` of another; both count from the block's first position.
+  void copy_entry(const KvBlock& source, int from, const KvBlock& target, int to) const noexcept;
 
   [[nodiscard]] std::int32_t length(Slot slot) const noexcept {
     return lengths_[static_cast<std::size_t>(slot)];
@@ -43,19 +69,13 @@ class KvCache {
   void clear(Slot slot) noexcept { lengths_[static_cast<std::size_t>(slot)] = 0; }
 
  private:
-  [[nodiscard]] std::size_t at(Slot slot, int layer, int kv_head, int index) const noexcept {
-    const auto block =
-        static_cast<std::size_t>(slot) * blocks_ + static_cast<std::size_t>(index / kContextBlock);
-    const auto plane =
-        (block * layers_ + static_cast<std::size_t>(layer)) * kv_heads_ + static_cast<std::size_t>(kv_head);
-    return (plane * kContextBlock + static_cast<std::size_t>(index % kContextBlock)) * head_dim_;
-  }
   void move(Slot slot, int from, int to) noexcept;
 
-  std::size_t layers_;
-  std::size_t kv_heads_;
-  std::size_t head_dim_;
-  std::size_t blocks_;  // per slot
+  KvShape shape_;
+  int panels_;
+  std::size_t key_words_;    // 4-byte words of a key, 64 bytes apart
+  std::size_t block_bytes_;  // of one KV head, one side
+  std::size_t blocks_;       // per slot
   AlignedBuffer keys_;
   AlignedBuffer values_;
   std::vector<std::int32_t> lengths_;

@@ -9,14 +9,15 @@
 namespace mtp_rt::native {
 
 Trunk::Trunk(const ModelConfig& config, const KernelTable& kernels, const PackedWeights& weights,
-             ThreadPool& pool, int max_rows, int context, std::optional<float> two_stage_margin)
+             ThreadPool& pool, const KvCache& cache, int max_rows, int context,
+             std::optional<float> two_stage_margin)
     : config_(config),
       kernels_(kernels),
       weights_(weights),
       pool_(pool),
       shape_{config.heads, config.kv_heads, config.head_dim},
       two_stage_margin_(weights.head_is_q8() ? two_stage_margin : std::nullopt),
-      workspace_(config, max_rows, context, pool.threads()) {
+      workspace_(config, cache, max_rows, context, pool.threads()) {
   if (config.extra_heads) kept_taps_ = config.extra_heads->taps;
   tapped_ = AlignedBuffer(static_cast<std::size_t>(max_rows) * kept_taps_.size() *
                           static_cast<std::size_t>(config.hidden_size) * sizeof(float));

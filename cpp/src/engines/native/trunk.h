@@ -24,7 +24,7 @@ class Trunk {
  public:
   /// `two_stage_margin` empty: every logit is exact.
   Trunk(const ModelConfig& config, const KernelTable& kernels, const PackedWeights& weights, ThreadPool& pool,
-        int max_rows, int context, std::optional<float> two_stage_margin);
+        const KvCache& cache, int max_rows, int context, std::optional<float> two_stage_margin);
 
   /// Runs `batch`; writes the rows' keys and values behind the committed positions of `cache`.
   void run(const Batch& batch, KvCache& cache, const VerifyOutputs& outputs);

@@ -1,7 +1,6 @@
 #include "engines/native/trunk_step.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/trigonometry.h"
@@ -99,20 +98,23 @@ void TrunkStep::read_row_scale() {
 
 void TrunkStep::project_qkv(const Layer& layer, int l) {
   const AttentionShape& shape = t_.shape_;
+  constexpr float kLog2E = 1.44269504F;  // scores are powers of 2
+  const bool mixes = cache_.shape().kind == KvKind::q8;
   float* values = s_.unit(0, rows_);
   for (const Unit& unit : layer.qkv.units[static_cast<std::size_t>(thread_)]) {
     unit.dot(unit.tiles, w_.normed.view(), s_.row_scale.data(), 0, rows_, values);
-    const int column = unit.index * kUnit;
-    const int first = column % shape.head_dim;
-    const int head = column / shape.head_dim;
+    const int first = unit.index * kUnit % shape.head_dim;
+    const int head = unit.index * kUnit / shape.head_dim;
     if (head < shape.heads) {
-      rotate(values, first, 1.0F / std::sqrt(static_cast<float>(shape.head_dim)));
-      store_queries(values, column);
+      rotate(values, first, kLog2E / std::sqrt(static_cast<float>(shape.head_dim)));
+      if (mixes) k_.mix(values, rows_);
+      store_queries(values, head, first / kUnit);
     } else if (head < shape.heads + shape.kv_heads) {
       rotate(values, first, 1.0F);
-      store_keys(values, l, head - shape.heads, first);
+      if (mixes) k_.mix(values, rows_);
+      store_entries(values, KvSide::key, l, head - shape.heads, first / kUnit);
     } else {
-      store_values(values, l, head - shape.heads - shape.kv_heads, first);
+      store_entries(values, KvSide::value, l, head - shape.heads - shape.kv_heads, first / kUnit);
     }
   }
 }
@@ -122,34 +124,37 @@ void TrunkStep::rotate(float* values, int first, float scale) const {
             static_cast<std::size_t>(t_.shape_.head_dim), scale);
 }
 
-void TrunkStep::store_queries(const float* values, int column) const {
-  const auto stride =
-      static_cast<std::size_t>(t_.shape_.heads) * static_cast<std::size_t>(t_.shape_.head_dim);
-  float* to = w_.queries.as<float>().data() + column;
-  for (int r = 0; r < rows_; ++r, values += kUnit, to += stride) std::copy_n(values, kUnit, to);
-}
-
-void TrunkStep::store_keys(const float* values, int layer, int head, int first) const {
-  std::array<std::uint16_t, kUnit> half;
-  for (const BatchRow& row : batch_.rows) {
-    k_.to_half(values, half.data());
-    cache_.put_key(slot_of(row), layer, head, row.index, first, half.data());
-    values += kUnit;
+void TrunkStep::store_queries(const float* values, int head, int panel) const {
+  const Activations& block = a_.block.view();
+  if (cache_.shape().kind == KvKind::q8) k_.quantize(values, rows_, 0, block);
+  for (int r = 0; r < rows_; ++r) {
+    if (cache_.shape().kind == KvKind::q8) {
+      w_.attention.put_query(r, head, panel, block.quantized + r * kBlock, block.scale[r], block.offset[r]);
+    } else {
+      w_.attention.put_query(r, head, panel, values + r * kUnit);
+    }
   }
 }
 
-void TrunkStep::store_values(const float* values, int layer, int head, int first) const {
-  for (const BatchRow& row : batch_.rows) {
-    k_.to_half(values, cache_.values(slot_of(row), layer, head, row.index) + first);
-    values += kUnit;
+void TrunkStep::store_entries(const float* values, KvSide side, int layer, int head, int panel) const {
+  const Activations& block = a_.block.view();
+  if (cache_.shape().kind == KvKind::q8) k_.quantize(values, rows_, 0, block);
+  for (int r = 0; r < rows_; ++r) {
+    const BatchRow& row = batch_.rows[static_cast<std::size_t>(r)];
+    const KvPlace place{slot_of(row), layer, head, row.index};
+    if (cache_.shape().kind == KvKind::q8) {
+      cache_.put(side, place, panel, block.quantized + r * kBlock, block.scale[r]);
+    } else {
+      cache_.put(side, place, panel, values + r * kUnit);
+    }
   }
 }
 
 void TrunkStep::attend_items(int layer) const {
-  const Range mine = share(static_cast<std::int64_t>(batch_.items.size()), thread_, t_.pool_.threads());
-  for (std::int64_t i = mine.begin; i < mine.end; ++i) {
-    attend(k_, t_.shape_, batch_, batch_.items[static_cast<std::size_t>(i)], layer, cache_, w_, s_);
-  }
+  const auto t = static_cast<std::size_t>(thread_);
+  const auto items = std::span(batch_.items)
+                         .subspan(batch_.item_starts[t], batch_.item_starts[t + 1] - batch_.item_starts[t]);
+  a_.worker.run(k_, w_.attention, batch_, items, layer, cache_);
 }
 
 void TrunkStep::fold(const Product& next) const {
@@ -160,7 +165,7 @@ void TrunkStep::fold(const Product& next) const {
     const int head = block * kUnit / shape.head_dim;
     for (int r = 0; r < rows_; ++r) {
       const int count = batch_.rows[static_cast<std::size_t>(r)].position / kContextBlock + 1;
-      k_.fold(partials_of(w_, shape, batch_, r, head), count, shape.partial_stride(),
+      k_.fold(w_.attention.partials(r, head, batch_.context_blocks), count, shape.partial_stride(),
               block * kUnit % shape.head_dim, values + static_cast<std::size_t>(r) * kUnit);
     }
     emit(k_, values, rows_, block, next, w_.attended.view());

@@ -17,6 +17,7 @@ class TrunkStep {
         k_(trunk.kernels_),
         w_(trunk.workspace_),
         s_(w_.threads[static_cast<std::size_t>(thread)]),
+        a_(w_.attention_threads[static_cast<std::size_t>(thread)]),
         batch_(batch),
         cache_(cache),
         outputs_(outputs),
@@ -41,13 +42,13 @@ class TrunkStep {
   void read_row_scale();
   void project_qkv(const Layer& layer, int l);
   void rotate(float* values, int first, float scale) const;
-  void store_queries(const float* values, int column) const;
+  // Of 32 columns of every row, for an f32 or a q8 cache.
+  void store_queries(const float* values, int head, int panel) const;
   [[nodiscard]] Slot slot_of(const BatchRow& row) const {
     return batch_.segments[static_cast<std::size_t>(row.segment)].slot;
   }
 
-  void store_keys(const float* values, int layer, int head, int first) const;
-  void store_values(const float* values, int layer, int head, int first) const;
+  void store_entries(const float* values, KvSide side, int layer, int head, int panel) const;
 
   // Items in a row read one stretch of the cache.
   void attend_items(int layer) const;
@@ -66,6 +67,7 @@ class TrunkStep {
   const KernelTable& k_;
   Workspace& w_;
   ThreadScratch& s_;
+  AttentionScratch& a_;
   const Batch& batch_;
   KvCache& cache_;
   const VerifyOutputs& outputs_;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/aligned_buffer.h"
+#include "engines/native/attention.h"
 #include "engines/native/kernels/kernel_table.h"
 #include "engines/native/packed_weights.h"
 #include "mtp_rt/model_config.h"
@@ -24,11 +25,10 @@ class ActivationBuffer {
 
 /// What belongs to one thread.
 struct ThreadScratch {
-  AlignedBuffer unit_memory;       // two units of [rows, 32]
-  AlignedBuffer attention_memory;  // see attention.cpp
-  std::vector<float> row_scale;    // [rows] 1 / rms of each row
-  std::vector<float> head_scale;   // [rows] the same, of rows that want logits
-  std::vector<float> maxima;       // [rows] of the thread's share of the logits
+  AlignedBuffer unit_memory;      // two units of [rows, 32]
+  std::vector<float> row_scale;   // [rows] 1 / rms of each row
+  std::vector<float> head_scale;  // [rows] the same, of rows that want logits
+  std::vector<float> maxima;      // [rows] of the thread's share of the logits
 
   [[nodiscard]] float* unit(int index, int rows) const noexcept {
     return unit_memory.as<float>().data() +
@@ -36,15 +36,20 @@ struct ThreadScratch {
   }
 };
 
-struct Workspace {
-  Workspace(const ModelConfig& config, int max_rows, int context, int threads);
+/// What a thread attends with.
+struct AttentionScratch {
+  ActivationBuffer block;  // [rows] of one unit
+  AttentionWorker worker;
+};
 
-  AlignedBuffer residual;          // [rows, hidden]
-  std::vector<float> squares;      // [rows, hidden / 32] sums of squares of the residual
-  AlignedBuffer queries;           // [rows, heads * head_dim], rotated and scaled
-  std::vector<float> cosines;      // [rows, head_dim]
-  std::vector<float> sines;        // [rows, head_dim], negative in even dimensions
-  AlignedBuffer partials;          // [rows, heads, context blocks, 16 + head_dim]
+struct Workspace {
+  Workspace(const ModelConfig& config, const KvCache& cache, int max_rows, int context, int threads);
+
+  AlignedBuffer residual;      // [rows, hidden]
+  std::vector<float> squares;  // [rows, hidden / 32] sums of squares of the residual
+  std::vector<float> cosines;  // [rows, head_dim]
+  std::vector<float> sines;    // [rows, head_dim], negative in even dimensions
+  AttentionMemory attention;
   ActivationBuffer normed;         // input of qkv and gate_up
   ActivationBuffer attended;       // input of out
   ActivationBuffer hidden;         // input of down
@@ -52,6 +57,7 @@ struct Workspace {
   std::vector<float> unit_maxima;  // [vocabulary units, rows]
   std::vector<float> ones;         // [rows]
   std::vector<ThreadScratch> threads;
+  std::vector<AttentionScratch> attention_threads;
 };
 
 }  // namespace mtp_rt::native

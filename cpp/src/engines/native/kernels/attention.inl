@@ -1,119 +1,226 @@
-// Attention over one context block, and the fold of blocks into a row's result.
+// Attention over one context block.
 
-constexpr std::size_t kHalvesAhead = 4096;  // a cache block goes on in the next one
-
-template <int kQueries, int kColumns>
-void half_dot_tile(const std::uint16_t* matrix, std::size_t stride, std::size_t column_stride, int n,
-                   const float* coefficients, float* out, std::size_t out_stride) {
-  Lanes acc[kQueries][kColumns];
-  for (int q = 0; q < kQueries; ++q) {
-    for (int c = 0; c < kColumns; ++c) acc[q][c] = load(out + q * out_stride + c * kLanes);
+template <Lanes (*kPower)(Lanes)>
+void softmax(float* scores, int n, float* max_out, float* sum_out) {
+  const int last = (n - 1) / kLanes * kLanes;
+  store(first(n - last, load(scores + last), all(scores[0])), scores + last);
+  Lanes peak = load(scores);
+  for (int i = kLanes; i <= last; i += kLanes) peak = max(peak, load(scores + i));
+  const float greatest = lane_max(peak);
+  Lanes total = zero();
+  for (int i = 0; i < last; i += kLanes) {
+    const Lanes weight = kPower(sub(load(scores + i), all(greatest)));
+    store(weight, scores + i);
+    total = add(total, weight);
   }
-  for (int i = 0; i < n; ++i, matrix += stride, ++coefficients) {
-    Lanes m[kColumns];
-#pragma GCC unroll 4
-    for (int c = 0; c < kColumns; ++c) {
-      __builtin_prefetch(matrix + c * column_stride + kHalvesAhead, 0, 2);
-      m[c] = load_half(matrix + c * column_stride);
-    }
+  const Lanes weight = first(n - last, kPower(sub(load(scores + last), all(greatest))), zero());
+  store(weight, scores + last);
+  *max_out = greatest;
+  *sum_out = lane_sum(add(total, weight));
+}
+
+/// Queries that share every load of a key or value.
+template <typename Query>
+struct QueryTile {
+  alignas(64) Query query[kQueriesAtOnce][kMaxPanels];
+  alignas(64) float scores[kQueriesAtOnce][kContextBlock];
+  const int* counts;
+  float* const* partials;
+  int most;  // of the counts
+};
+
+inline void ask(const std::byte* memory, std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(memory + i, 0, 2);
+}
+
+struct AttendF32 {
+  struct Query {
+    float values[kUnit];
+  };
+  using Tile = QueryTile<Query>;
+
+  template <int kQueries>
+  static void score(const BlockAttention& block, Tile& tile) {
+    const std::size_t group = static_cast<std::size_t>(block.panels) * kUnit * kLanes;
+    const auto* keys = reinterpret_cast<const float*>(block.keys);
+    for (int at = 0; at < tile.most; at += kLanes, keys += group) {
+      Lanes acc[kQueries];
+      for (int q = 0; q < kQueries; ++q) acc[q] = zero();
+      ask(block.next_keys + static_cast<std::size_t>(at / kLanes) * group * sizeof(float),
+          group * sizeof(float));
+      for (int d = 0; d < block.panels * kUnit; ++d) {
+        const Lanes key = load(keys + d * kLanes);
 #pragma GCC unroll 12
-    for (int q = 0; q < kQueries; ++q) {
-      const Lanes weight = all(coefficients[q * kCoefficientStride]);
-#pragma GCC unroll 4
-      for (int c = 0; c < kColumns; ++c) acc[q][c] = fma(m[c], weight, acc[q][c]);
+        for (int q = 0; q < kQueries; ++q) {
+          acc[q] = fma(key, all(tile.query[q][d / kUnit].values[d % kUnit]), acc[q]);
+        }
+      }
+      for (int q = 0; q < kQueries; ++q) store(acc[q], tile.scores[q] + at);
     }
   }
+
+  // Adds the values of positions first .. end - 1 of 32 dimensions for queries q0 .. q0 + kQueries - 1.
+  template <int kQueries>
+  static void add_values(const float* values, std::size_t stride, int first, int end, const Tile& tile,
+                         int q0, int panel) {
+    Lanes acc[kQueries][2];
+    for (int q = 0; q < kQueries; ++q) {
+      const float* from = tile.partials[q0 + q] + kLanes + panel * kUnit;
+      for (int c = 0; c < 2; ++c) acc[q][c] = first == 0 ? zero() : load(from + c * kLanes);
+    }
+    for (int i = first; i < end; ++i) {
+      const float* row = values + static_cast<std::size_t>(i) * stride;
+      const Lanes v[2] = {load(row), load(row + kLanes)};
+#pragma GCC unroll 12
+      for (int q = 0; q < kQueries; ++q) {
+        const Lanes weight = all(tile.scores[q0 + q][i]);
+        for (int c = 0; c < 2; ++c) acc[q][c] = fma(v[c], weight, acc[q][c]);
+      }
+    }
+    for (int q = 0; q < kQueries; ++q) {
+      float* to = tile.partials[q0 + q] + kLanes + panel * kUnit;
+      for (int c = 0; c < 2; ++c) store(acc[q][c], to + c * kLanes);
+    }
+  }
+
+  template <int kQueries>
+  static void weigh(const BlockAttention& block, Tile& tile) {
+    const std::size_t stride = static_cast<std::size_t>(block.panels) * kUnit;
+    ask(block.next_values, static_cast<std::size_t>(tile.most) * stride * sizeof(float));
+    int shared = tile.most;
+    for (int q = 0; q < kQueries; ++q) shared = tile.counts[q] < shared ? tile.counts[q] : shared;
+    for (int panel = 0; panel < block.panels; ++panel) {
+      const float* values = reinterpret_cast<const float*>(block.values) + panel * kUnit;
+      add_values<kQueries>(values, stride, 0, shared, tile, 0, panel);
+      for (int q = 0; q < kQueries; ++q) {
+        if (tile.counts[q] > shared) add_values<1>(values, stride, shared, tile.counts[q], tile, q, panel);
+      }
+    }
+  }
+};
+
+struct AttendQ8 {
+  using Query = QueryBlock;
+  using Tile = QueryTile<Query>;
+
+  template <int kQueries>
+  static void score(const BlockAttention& block, Tile& tile) {
+    const auto* keys = reinterpret_cast<const std::uint8_t*>(block.keys);
+    const std::byte* ahead = block.next_keys;
+    for (int at = 0; at < tile.most; at += kLanes) {
+      Lanes acc[kQueries];
+      for (int q = 0; q < kQueries; ++q) acc[q] = zero();
+      for (int p = 0; p < block.panels; ++p, keys += kKeyTileQ8, ahead += kKeyTileQ8) {
+        ask(ahead, kKeyTileQ8);
+        Bytes key[8];
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; ++j) key[j] = load_bytes(keys + 64 * j);
+        const Lanes scale = load(reinterpret_cast<const float*>(keys + 512));
+#pragma GCC unroll 12
+        for (int q = 0; q < kQueries; ++q) {
+          const QueryBlock& query = tile.query[q][p];
+          IntLanes sum = all_int(query.offset);
+#pragma GCC unroll 8
+          for (int j = 0; j < 8; ++j) sum = dot_bytes(sum, key[j], query.codes + 4 * j);
+          acc[q] = fma(to_float(sum), mul(scale, all(query.scale)), acc[q]);
+        }
+      }
+      for (int q = 0; q < kQueries; ++q) store(acc[q], tile.scores[q] + at);
+    }
+  }
+
+  /// Weights times the values' scales as 15 bits of the greatest product, in pairs; returns a code's worth.
+  static float quantize_weights(const float* weights, const float* scales, int n, std::int32_t* codes) {
+    Lanes product[kContextBlock / kLanes];
+    Lanes greatest_of = zero();
+    const int groups = (n + kUnit - 1) / kUnit * 2;
+    for (int g = 0; g < groups; ++g) {
+      const int left = n - g * kLanes;
+      product[g] = mul(load(weights + g * kLanes), load(scales + g * kLanes));
+      if (left < kLanes) product[g] = first(left > 0 ? left : 0, product[g], zero());
+      greatest_of = peak(greatest_of, product[g]);
+    }
+    const float greatest = lane_peak(greatest_of);
+    const Lanes inverse = all(greatest > 1e-30F ? 32767.0F / greatest : 0.0F);
+    for (int g = 0; g < groups; g += 2) {
+      store(pair(round(mul(product[g], inverse)), round(mul(product[g + 1], inverse))),
+            codes + g / 2 * kLanes);
+    }
+    return greatest * (1.0F / 32767.0F);
+  }
+
+  template <int kQueries>
+  static void weigh_panel(const std::int8_t* values, int pairs,
+                          const std::int32_t (*codes)[kContextBlock / 2], const float* unit,
+                          float* const* out) {
+    IntLanes acc[kQueries][2];
+    for (int q = 0; q < kQueries; ++q) acc[q][0] = acc[q][1] = all_int(0);
+    for (int i = 0; i < pairs; ++i, values += kValuePairQ8) {
+      const Words v[2] = {load_words(values), load_words(values + kUnit)};
+#pragma GCC unroll 12
+      for (int q = 0; q < kQueries; ++q) {
+        for (int c = 0; c < 2; ++c) acc[q][c] = dot_words(acc[q][c], v[c], codes[q][i]);
+      }
+    }
+    for (int q = 0; q < kQueries; ++q) {
+      for (int c = 0; c < 2; ++c) store(mul(to_float(acc[q][c]), all(unit[q])), out[q] + c * kLanes);
+    }
+  }
+
+  template <int kQueries>
+  static void weigh(const BlockAttention& block, Tile& tile) {
+    constexpr int kFirst = kQueries > 6 ? (kQueries + 1) / 2 : kQueries;  // sums that stay in registers
+    alignas(64) std::int32_t codes[kQueries][kContextBlock / 2];
+    float unit[kQueries];
+    float* out[kQueries];
+    const int pairs = (tile.most + kUnit - 1) / kUnit * kLanes;
+    for (int p = 0; p < block.panels; ++p) {
+      const std::byte* panel = block.values + p * kValuePanelQ8;
+      ask(block.next_values + p * kValuePanelQ8, kValuePanelQ8);
+      const auto* scales = reinterpret_cast<const float*>(panel + kValueScalesQ8);
+      for (int q = 0; q < kQueries; ++q) {
+        unit[q] = quantize_weights(tile.scores[q], scales, tile.counts[q], codes[q]);
+        for (int i = (tile.counts[q] + kUnit - 1) / kUnit * kLanes; i < pairs; ++i) codes[q][i] = 0;
+        out[q] = tile.partials[q] + kLanes + p * kUnit;
+      }
+      const auto* values = reinterpret_cast<const std::int8_t*>(panel);
+      weigh_panel<kFirst>(values, pairs, codes, unit, out);
+      if constexpr (kFirst < kQueries) {
+        weigh_panel<kQueries - kFirst>(values, pairs, codes + kFirst, unit + kFirst, out + kFirst);
+      }
+    }
+  }
+};
+
+template <typename Kind, int kQueries>
+void attend_queries(const BlockAttention& block, int first_query) {
+  typename Kind::Tile tile;
+  tile.counts = block.counts + first_query;
+  tile.partials = block.partials + first_query;
+  tile.most = 0;
   for (int q = 0; q < kQueries; ++q) {
-    for (int c = 0; c < kColumns; ++c) store(acc[q][c], out + q * out_stride + c * kLanes);
+    const std::size_t bytes = static_cast<std::size_t>(block.panels) * sizeof(typename Kind::Query);
+    __builtin_memcpy(tile.query[q], block.query[first_query + q], bytes);
+    tile.most = tile.counts[q] > tile.most ? tile.counts[q] : tile.most;
   }
-}
-
-/// Columns whose sums run side by side: enough accumulators to hide the latency of a multiply-add.
-constexpr int columns_at_once(int queries) {
-  const int fit = kQueriesAtOnce / queries;
-  return fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
-}
-
-template <int kQueries>
-void half_dot_queries(const std::uint16_t* matrix, std::size_t stride, std::size_t column_stride, int columns,
-                      int n, const float* coefficients, float* out, std::size_t out_stride) {
-  constexpr int kColumns = columns_at_once(kQueries);
-  int c = 0;
-  for (; c + kColumns <= columns; c += kColumns) {
-    half_dot_tile<kQueries, kColumns>(matrix + c * column_stride, stride, column_stride, n, coefficients,
-                                      out + c * kLanes, out_stride);
+  Kind::template score<kQueries>(block, tile);
+  for (int q = 0; q < kQueries; ++q) {
+    softmax<exp2>(tile.scores[q], tile.counts[q], tile.partials[q], tile.partials[q] + 1);
   }
-  for (; c < columns; ++c) {
-    half_dot_tile<kQueries, 1>(matrix + c * column_stride, stride, column_stride, n, coefficients,
-                               out + c * kLanes, out_stride);
-  }
+  Kind::template weigh<kQueries>(block, tile);
 }
 
 /// Runs the largest compiled number of queries not above `count`; returns it.
-template <int kQueries>
-int half_dot_some(int count, const std::uint16_t* matrix, std::size_t stride, std::size_t column_stride,
-                  int columns, int n, const float* coefficients, float* out, std::size_t out_stride) {
+template <typename Kind, int kQueries>
+int attend_some(const BlockAttention& block, int first_query, int count) {
   if constexpr (kQueries > 1) {
-    if (count < kQueries) {
-      return half_dot_some<kQueries - 1>(count, matrix, stride, column_stride, columns, n, coefficients, out,
-                                         out_stride);
-    }
+    if (count < kQueries) return attend_some<Kind, kQueries - 1>(block, first_query, count);
   }
-  half_dot_queries<kQueries>(matrix, stride, column_stride, columns, n, coefficients, out, out_stride);
+  attend_queries<Kind, kQueries>(block, first_query);
   return kQueries;
 }
 
-void half_dot(const HalfMatrix& matrix, const float* coefficients, int queries, float* out,
-              std::size_t out_stride) {
-  for (int q = 0; q < queries;) {
-    const auto first = static_cast<std::size_t>(q);
-    q += half_dot_some<kQueriesAtOnce>(queries - q, matrix.data, matrix.stride, matrix.column_stride,
-                                       matrix.columns, matrix.n, coefficients + first * kCoefficientStride,
-                                       out + first * out_stride, out_stride);
-  }
-}
-
-void softmax(float* scores, int n, float* max_out, float* sum_out) {
-  const int whole = (n + kLanes - 1) / kLanes * kLanes;
-  for (int i = n; i < whole; ++i) scores[i] = scores[0];
-  Lanes peak = load(scores);
-  for (int i = kLanes; i < whole; i += kLanes) peak = max(peak, load(scores + i));
-  const float greatest = lane_max(peak);
-  for (int i = 0; i < whole; i += kLanes) store(exp(sub(load(scores + i), all(greatest))), scores + i);
-  for (int i = n; i < whole; ++i) scores[i] = 0.0F;
-  Lanes total = zero();
-  for (int i = 0; i < whole; i += kLanes) total = add(total, load(scores + i));
-  *max_out = greatest;
-  *sum_out = lane_sum(total);
-}
-
-// Weights of up to 16 blocks from `first` on: e^(their max - greatest).
-inline void block_weights(const float* partials, int blocks, std::size_t stride, int first, float greatest,
-                          float* weights) {
-  alignas(64) float maxima[kLanes];
-  for (int i = 0; i < kLanes; ++i) {
-    const int b = first + i;
-    maxima[i] = b < blocks ? partials[static_cast<std::size_t>(b) * stride] : greatest;
-  }
-  store(exp(sub(load(maxima), all(greatest))), weights);
-}
-
-void fold(const float* partials, int blocks, std::size_t stride, int first, float* out) {
-  float greatest = partials[0];
-  for (int b = 1; b < blocks; ++b) {
-    const float peak = partials[static_cast<std::size_t>(b) * stride];
-    greatest = greatest > peak ? greatest : peak;
-  }
-  alignas(64) float weights[kLanes];
-  float total = 0.0F;
-  Lanes sums[2] = {zero(), zero()};
-  for (int b = 0; b < blocks; ++b) {
-    if (b % kLanes == 0) block_weights(partials, blocks, stride, b, greatest, weights);
-    const float* part = partials + static_cast<std::size_t>(b) * stride;
-    const float weight = weights[b % kLanes];
-    total = __builtin_fmaf(weight, part[1], total);
-    for (int g = 0; g < 2; ++g) sums[g] = fma(load(part + kLanes + first + g * kLanes), all(weight), sums[g]);
-  }
-  const Lanes inverse = all(1.0F / total);
-  for (int g = 0; g < 2; ++g) store(mul(sums[g], inverse), out + g * kLanes);
+template <typename Kind>
+void attend(const BlockAttention& block) {
+  for (int q = 0; q < block.queries;) q += attend_some<Kind, kQueriesAtOnce>(block, q, block.queries - q);
 }

@@ -38,20 +38,41 @@ struct UnitTiles {
   std::size_t low_stride;
 };
 
-/// Half-precision numbers [n, columns, 16]: entry (i, c, lane) stands at data + i * stride + c *
-/// column_stride + lane.
-struct HalfMatrix {
-  const std::uint16_t* data;
-  std::size_t stride;
-  std::size_t column_stride;
-  int columns;
-  int n;
+inline constexpr int kContextBlock = 128;  // positions that stand together, and whose attention is one sum
+inline constexpr int kMaxHeadDim = 512;
+inline constexpr int kMaxPanels = kMaxHeadDim / kUnit;  // of 32 dimensions
+
+/// 32 dimensions of a query against 8-bit keys.
+struct QueryBlock {
+  float scale;
+  std::int32_t offset;  // -128 * sum(codes): stored keys are codes + 128
+  std::int8_t codes[kUnit];
 };
 
-/// Floats between the coefficients of two queries: a constant, so that one register addresses all of them; no
-/// power of two, so that they do not share cache sets.
-inline constexpr std::size_t kCoefficientStride = 528;
-inline constexpr int kMaxHeadDim = 512;  // a query is a row of coefficients
+/// How one KV head's keys and values of a context block are stored. Lanes are positions of a group of 16
+/// where keys are read, dimensions where values are.
+///
+/// f32: keys [group, dimension, 16], values [position, dimension].
+/// q8: codes with a scale per position and 32 dimensions. Keys [group, panel] of: bytes code + 128 of 8 x 4
+/// dimensions [8, 16, 4], f32 scales [16]. Values [panel] of: codes of 64 pairs of positions [pair, 32, 2],
+/// f32 scales [128]; a pair is positions i and i + 16 of 32.
+inline constexpr int kKeyTileQ8 = 576;
+inline constexpr int kValuePanelQ8 = 4608;
+inline constexpr int kValuePairQ8 = 64;
+inline constexpr int kValueScalesQ8 = 4096;
+
+/// Queries of one KV head and the context block that they look at.
+struct BlockAttention {
+  const std::byte* keys;
+  const std::byte* values;
+  const std::byte* next_keys;  // of the block that this thread attends to next: fetched meanwhile
+  const std::byte* next_values;
+  int panels;  // head_dim / 32
+  int queries;
+  const std::byte* const* query;  // [queries] head_dim floats (f32) or a QueryBlock per panel (q8)
+  const int* counts;              // [queries] positions attended to: the first 1 .. 128
+  float* const* partials;         // [queries] out: max, sum, 14 unused, weighted values [head_dim]
+};
 
 /// out[i, 32] = row_scale[row] * (weights of the unit) x (activations of the row), row = first_row + i, i <
 /// rows.
@@ -84,13 +105,14 @@ struct KernelTable {
   void (*rotate)(float* values, int rows, const float* cosines, const float* sines, std::size_t stride,
                  float scale);
 
-  /// 32 floats to IEEE half precision, ties to even, clamped to the finite range.
-  void (*to_half)(const float* values, std::uint16_t* out);
+  /// Hadamard transform of 32 values, orthonormal: values [rows, 32]. Dot products stay what they are, and a
+  /// few large dimensions no longer cost the others their bits.
+  void (*mix)(float* values, int rows);
 
-  /// out[q * out_stride + 16 c + lane] += sum over i < n of coefficients[q * kCoefficientStride + i] *
-  /// matrix[i, c, lane], in the order of i.
-  void (*half_dot)(const HalfMatrix& matrix, const float* coefficients, int queries, float* out,
-                   std::size_t out_stride);
+  /// Attention within a block: scores are powers of 2, the max is subtracted and kept. The sum over positions
+  /// runs in their order (f32) or is an exact integer (q8: weights as 15 bits of the row's greatest).
+  void (*attend_f32)(const BlockAttention& block);
+  void (*attend_q8)(const BlockAttention& block);
 
   /// scores[i] = exp(scores[i] - max) for i < n, 0 up to the next multiple of 16. Returns max and the sum.
   void (*softmax)(float* scores, int n, float* max, float* sum);

@@ -4,6 +4,7 @@
 
 #include "attention.inl"
 #include "dot.inl"
+#include "fold.inl"
 #include "rows.inl"
 
 consteval KernelTable make_table(const char* name) {
@@ -18,9 +19,10 @@ consteval KernelTable make_table(const char* name) {
       .add_residual = add_residual,
       .swiglu = swiglu,
       .rotate = rotate,
-      .to_half = to_half,
-      .half_dot = half_dot,
-      .softmax = softmax,
+      .mix = mix,
+      .attend_f32 = attend<AttendF32>,
+      .attend_q8 = attend<AttendQ8>,
+      .softmax = softmax<exp>,
       .fold = fold,
       .store_scores = store_scores,
   };

@@ -15,3 +15,16 @@ inline Lanes exp(Lanes x) {
   p = fma(p, r, all(1.0F));
   return mul(p, power_of_two(n));
 }
+
+/// 2^x within 2 units in the last place for x <= 0; clamped to -126. NaN stays NaN.
+inline Lanes exp2(Lanes x) {
+  x = max(all(-126.0F), x);
+  const IntLanes n = round(x);
+  const Lanes r = sub(x, to_float(n));
+  Lanes p = fma(r, all(0.00132647273F), all(0.00967151299F));
+  p = fma(p, r, all(0.0555073358F));
+  p = fma(p, r, all(0.240222424F));
+  p = fma(p, r, all(0.693147004F));
+  p = fma(p, r, all(1.0F));
+  return mul(p, power_of_two(n));
+}

@@ -50,16 +50,31 @@ void rotate(float* values, int rows, const float* cosines, const float* sines, s
   for (int r = 0; r < rows; ++r, values += kUnit, cosines += stride, sines += stride) {
     for (int i = 0; i < kUnit; i += kLanes) {
       const Lanes x = load(values + i);
-      const Lanes turned = fma(swap_pairs(x), load(sines + i), mul(x, load(cosines + i)));
+      const Lanes turned = fma(swap<1>(x), load(sines + i), mul(x, load(cosines + i)));
       store(mul(turned, all(scale)), values + i);
     }
   }
 }
 
-void to_half(const float* values, std::uint16_t* out) {
-  const Lanes greatest = all(65504.0F);
-  const Lanes least = all(-65504.0F);
-  for (int i = 0; i < kUnit; i += kLanes) store_half(max(least, min(greatest, load(values + i))), out + i);
+/// Lane i becomes its sum with lane i ^ kDistance, or their difference where that bit of i is set.
+template <int kDistance>
+inline Lanes butterfly(Lanes x) {
+  alignas(64) float sign[kLanes];
+  for (int i = 0; i < kLanes; ++i) sign[i] = (i & kDistance) == 0 ? 1.0F : -1.0F;
+  return fma(x, load(sign), swap<kDistance>(x));
+}
+
+void mix(float* values, int rows) {
+  const Lanes scale = all(0.176776695F);  // 1 / sqrt(32)
+  for (int r = 0; r < rows; ++r, values += kUnit) {
+    const Lanes a = load(values);
+    const Lanes b = load(values + kLanes);
+    const Lanes halves[2] = {add(a, b), sub(a, b)};
+    for (int g = 0; g < 2; ++g) {
+      const Lanes mixed = butterfly<1>(butterfly<2>(butterfly<4>(butterfly<8>(halves[g]))));
+      store(mul(mixed, scale), values + g * kLanes);
+    }
+  }
 }
 
 void store_scores(const float* values, int rows, float* out, std::size_t stride, float* maxima) {

@@ -19,6 +19,12 @@ struct IntLanes {
 struct Nibbles {
   __m256i a, b;
 };
+struct Bytes {
+  __m256i a, b;
+};
+struct Words {
+  __m256i a, b;
+};
 
 inline Lanes zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
 inline Lanes all(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -32,11 +38,6 @@ inline __m128i load_eight(const std::uint16_t* p) {
 }
 inline Lanes load_half(const std::uint16_t* p) {
   return {_mm256_cvtph_ps(load_eight(p)), _mm256_cvtph_ps(load_eight(p + 8))};
-}
-inline void store_half(Lanes x, std::uint16_t* p) {
-  constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x.a, kNearest));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(x.b, kNearest));
 }
 inline __m256 widen_bf16(__m128i x) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
@@ -57,7 +58,21 @@ inline Lanes abs(Lanes x) {
   const __m256 sign = _mm256_set1_ps(-0.0F);
   return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
 }
-inline Lanes swap_pairs(Lanes x) { return {_mm256_permute_ps(x.a, 0xB1), _mm256_permute_ps(x.b, 0xB1)}; }
+/// Lanes 0 .. n - 1 of x, the rest of y.
+inline __m256 first(int n, __m256 x, __m256 y) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_blendv_ps(y, x, _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane)));
+}
+inline Lanes first(int n, Lanes x, Lanes y) { return {first(n, x.a, y.a), first(n - 8, x.b, y.b)}; }
+/// Exchanges lanes i and i ^ kDistance.
+template <int kDistance>
+inline Lanes swap(Lanes x) {
+  if constexpr (kDistance == 1) return {_mm256_permute_ps(x.a, 0xB1), _mm256_permute_ps(x.b, 0xB1)};
+  if constexpr (kDistance == 2) return {_mm256_permute_ps(x.a, 0x4E), _mm256_permute_ps(x.b, 0x4E)};
+  if constexpr (kDistance == 4)
+    return {_mm256_permute2f128_ps(x.a, x.a, 1), _mm256_permute2f128_ps(x.b, x.b, 1)};
+  if constexpr (kDistance == 8) return {x.b, x.a};
+}
 
 // Both reductions fold halves: lane i with i + 8, then i + 4, i + 2, i + 1.
 inline float lane_sum(Lanes x) {
@@ -144,6 +159,36 @@ inline IntLanes dot_high(IntLanes acc, Nibbles upper, Nibbles lower, const std::
   const __m256i bytes = four_bytes(x);
   return dot_high({dot(acc.a, high_half(upper.a), bytes, 16), dot(acc.b, high_half(upper.b), bytes, 16)},
                   lower, x);
+}
+
+inline Bytes load_bytes(const std::uint8_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+}
+/// acc[lane] += sum over 4 of byte * x[0..3]; by halves of a byte, whose pairs of products fit 16 bits.
+inline IntLanes dot_bytes(IntLanes acc, Bytes n, const std::int8_t* x) {
+  const __m256i bytes = four_bytes(x);
+  return {dot(dot(acc.a, high_half(n.a), bytes, 16), low_half(n.a), bytes, 1),
+          dot(dot(acc.b, high_half(n.b), bytes, 16), low_half(n.b), bytes, 1)};
+}
+
+/// 32 signed bytes as words; the low halves of x, the high halves from y: words of 0 .. 32767.
+inline Words load_words(const std::int8_t* p) {
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 16)))};
+}
+inline IntLanes pair(IntLanes x, IntLanes y) {
+  return {_mm256_or_si256(x.a, _mm256_slli_epi32(y.a, 16)), _mm256_or_si256(x.b, _mm256_slli_epi32(y.b, 16))};
+}
+inline void store(IntLanes x, std::int32_t* p) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), x.b);
+}
+/// acc[lane] += sum over 2 of word * the words of x.
+inline IntLanes dot_words(IntLanes acc, Words w, std::int32_t x) {
+  const __m256i words = _mm256_set1_epi32(x);
+  return {_mm256_add_epi32(acc.a, _mm256_madd_epi16(w.a, words)),
+          _mm256_add_epi32(acc.b, _mm256_madd_epi16(w.b, words))};
 }
 
 #include "../kernels.inl"

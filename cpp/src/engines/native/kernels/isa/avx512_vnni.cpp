@@ -19,6 +19,12 @@ struct IntLanes {
 struct Nibbles {
   __m512i v;  // 128 values: two per byte
 };
+struct Bytes {
+  __m512i v;  // 64 unsigned values: four per lane
+};
+struct Words {
+  __m512i v;  // 32 signed values: two per lane
+};
 
 inline Lanes zero() { return {_mm512_setzero_ps()}; }
 inline Lanes all(float x) { return {_mm512_set1_ps(x)}; }
@@ -26,10 +32,6 @@ inline Lanes load(const float* p) { return {_mm512_loadu_ps(p)}; }
 inline void store(Lanes x, float* p) { _mm512_storeu_ps(p, x.v); }
 inline Lanes load_half(const std::uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
-}
-inline void store_half(Lanes x, std::uint16_t* p) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
-                      _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 inline Lanes load_bf16(const std::uint16_t* p) {
   const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
@@ -43,7 +45,18 @@ inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, 
 inline Lanes max(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
 inline Lanes min(Lanes a, Lanes b) { return {_mm512_min_ps(a.v, b.v)}; }
 inline Lanes abs(Lanes a) { return {_mm512_abs_ps(a.v)}; }
-inline Lanes swap_pairs(Lanes a) { return {_mm512_permute_ps(a.v, 0xB1)}; }
+/// Lanes 0 .. n - 1 of a, the rest of b.
+inline Lanes first(int n, Lanes a, Lanes b) {
+  return {_mm512_mask_blend_ps(static_cast<__mmask16>((1U << n) - 1U), b.v, a.v)};
+}
+/// Exchanges lanes i and i ^ kDistance.
+template <int kDistance>
+inline Lanes swap(Lanes a) {
+  if constexpr (kDistance == 1) return {_mm512_permute_ps(a.v, 0xB1)};
+  if constexpr (kDistance == 2) return {_mm512_permute_ps(a.v, 0x4E)};
+  if constexpr (kDistance == 4) return {_mm512_shuffle_f32x4(a.v, a.v, 0xB1)};
+  if constexpr (kDistance == 8) return {_mm512_shuffle_f32x4(a.v, a.v, 0x4E)};
+}
 
 // Both reductions fold halves: lane i with i + 8, then i + 4, i + 2, i + 1.
 inline float lane_sum(Lanes x) {
@@ -104,6 +117,20 @@ inline IntLanes dot_low(IntLanes acc, Nibbles upper, Nibbles lower, const std::i
 inline IntLanes dot_high(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
   const __m512i shifted = _mm512_srli_epi16(lower.v, 4);
   return {dot(acc.v, _mm512_ternarylogic_epi32(low_bits(), shifted, upper.v, 0xCA), x)};
+}
+/// acc[lane] += sum over 4 of byte * x[0..3].
+inline Bytes load_bytes(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
+inline IntLanes dot_bytes(IntLanes acc, Bytes b, const std::int8_t* x) { return {dot(acc.v, b.v, x)}; }
+
+/// 32 signed bytes as words; the low halves of a, the high halves from b: words of 0 .. 32767.
+inline Words load_words(const std::int8_t* p) {
+  return {_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline IntLanes pair(IntLanes a, IntLanes b) { return {_mm512_or_si512(a.v, _mm512_slli_epi32(b.v, 16))}; }
+inline void store(IntLanes a, std::int32_t* p) { _mm512_storeu_si512(p, a.v); }
+/// acc[lane] += sum over 2 of word * the words of x.
+inline IntLanes dot_words(IntLanes acc, Words w, std::int32_t x) {
+  return {_mm512_dpwssd_epi32(acc.v, w.v, _mm512_set1_epi32(x))};
 }
 
 #include "../kernels.inl"

@@ -16,6 +16,12 @@ struct IntLanes {
 struct Nibbles {
   std::uint8_t v[64];
 };
+struct Bytes {
+  std::uint8_t v[64];
+};
+struct Words {
+  std::int32_t v[32];
+};
 
 inline float from_bits(std::uint32_t bits) { return __builtin_bit_cast(float, bits); }
 inline std::uint32_t to_bits(float x) { return __builtin_bit_cast(std::uint32_t, x); }
@@ -42,21 +48,6 @@ inline float half_to_float(std::uint16_t h) {
   return from_bits(sign | to_bits(subnormal));
 }
 
-// Ties to even. The argument is finite and within the range of half precision (to_half clamps).
-inline std::uint16_t float_to_half(float x) {
-  const std::uint32_t bits = to_bits(x);
-  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000U);
-  const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
-  if (magnitude > 0x7F800000U)
-    return static_cast<std::uint16_t>(sign | 0x7E00U | ((magnitude >> 13) & 0x1FFU));
-  if (magnitude < (113U << 23)) {  // subnormal: add 0.5, whose last place is 2^-24, and read the mantissa
-    const float shifted = from_bits(magnitude) + 0.5F;
-    return static_cast<std::uint16_t>(sign | (to_bits(shifted) - to_bits(0.5F)));
-  }
-  const std::uint32_t odd = (magnitude >> 13) & 1U;
-  return static_cast<std::uint16_t>(sign | ((magnitude - (112U << 23) + 0xFFFU + odd) >> 13));
-}
-
 inline Lanes zero() {
   return each([](int) { return 0.0F; });
 }
@@ -71,9 +62,6 @@ inline void store(Lanes x, float* p) {
 }
 inline Lanes load_half(const std::uint16_t* p) {
   return each([=](int i) { return half_to_float(p[i]); });
-}
-inline void store_half(Lanes x, std::uint16_t* p) {
-  for (int i = 0; i < 16; ++i) p[i] = float_to_half(x.v[i]);
 }
 inline Lanes load_bf16(const std::uint16_t* p) {
   return each([=](int i) { return from_bits(static_cast<std::uint32_t>(p[i]) << 16); });
@@ -103,8 +91,14 @@ inline Lanes min(const Lanes& a, const Lanes& b) {
 inline Lanes abs(const Lanes& a) {
   return each([&](int i) { return from_bits(to_bits(a.v[i]) & 0x7FFFFFFFU); });
 }
-inline Lanes swap_pairs(const Lanes& a) {
-  return each([&](int i) { return a.v[i ^ 1]; });
+/// Lanes 0 .. n - 1 of a, the rest of b.
+inline Lanes first(int n, const Lanes& a, const Lanes& b) {
+  return each([&](int i) { return i < n ? a.v[i] : b.v[i]; });
+}
+/// Exchanges lanes i and i ^ kDistance.
+template <int kDistance>
+inline Lanes swap(const Lanes& a) {
+  return each([&](int i) { return a.v[i ^ kDistance]; });
 }
 
 // Both reductions fold halves: lane i with i + 8, then i + 4, i + 2, i + 1.
@@ -192,6 +186,38 @@ inline IntLanes dot_low(const IntLanes& acc, const Nibbles& upper, const Nibbles
 inline IntLanes dot_high(const IntLanes& acc, const Nibbles& upper, const Nibbles& lower,
                          const std::int8_t* x) {
   return dot(acc, x, [&](int i) { return (upper.v[i] >> 4) * 16 + (lower.v[i] >> 4); });
+}
+
+inline Bytes load_bytes(const std::uint8_t* p) {
+  Bytes out;
+  for (int i = 0; i < 64; ++i) out.v[i] = p[i];
+  return out;
+}
+/// acc[lane] += sum over 4 of byte * x[0..3].
+inline IntLanes dot_bytes(const IntLanes& acc, const Bytes& b, const std::int8_t* x) {
+  return dot(acc, x, [&](int i) { return static_cast<std::int32_t>(b.v[i]); });
+}
+
+/// 32 signed bytes as words; the low halves of a, the high halves from b: words of 0 .. 32767.
+inline Words load_words(const std::int8_t* p) {
+  Words out;
+  for (int i = 0; i < 32; ++i) out.v[i] = p[i];
+  return out;
+}
+inline IntLanes pair(const IntLanes& a, const IntLanes& b) {
+  return each_int([&](int i) {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(a.v[i]) |
+                                     (static_cast<std::uint32_t>(b.v[i]) << 16));
+  });
+}
+inline void store(const IntLanes& a, std::int32_t* p) {
+  for (int i = 0; i < 16; ++i) p[i] = a.v[i];
+}
+/// acc[lane] += sum over 2 of word * the words of x.
+inline IntLanes dot_words(const IntLanes& acc, const Words& w, std::int32_t x) {
+  const auto low = static_cast<std::int16_t>(x);
+  const auto high = static_cast<std::int16_t>(x >> 16);
+  return each_int([&](int i) { return acc.v[i] + w.v[2 * i] * low + w.v[2 * i + 1] * high; });
 }
 
 #include "../kernels.inl"
