@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +20,7 @@ from mtp_rt.model_dir.safetensors import (
     StoredTensor,
     encode_header,
 )
+from mtp_rt.model_dir.whole import fill_file, whole_directory, write_file
 
 Tensor = tuple[str, str, Sequence[int], Any]  # name, dtype, shape, buffer
 
@@ -59,29 +58,13 @@ def write_model_dir(
         UnsupportedError: config asks for what no engine has.
         OSError: the disk is full or not writable.
     """
-    target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow a link at the target
     extra_files = extra_files or {}
-    _check_target(target, replace)
     for name in extra_files:
         if name in {CONFIG_FILE, WEIGHTS_FILE, "", ".", ".."} or "/" in name or "\0" in name:
             raise ArgumentError(f"extra_files: {name!r} is not a plain file name of its own")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
-    temporary.mkdir()
-    try:
+    with whole_directory(target, replace=replace) as temporary:
         _fill(temporary, config, tensors, extra_files)
         read_model_dir(temporary)
-        _rename(temporary, target, replace)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _check_target(target: Path, replace: bool) -> None:
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise ArgumentError(f"{target} exists and is not a directory; remove it or choose another name")
-    if not replace and target.is_dir() and any(target.iterdir()):
-        raise ArgumentError(f"{target} is not empty; remove it or choose another name")
 
 
 def _fill(
@@ -94,63 +77,10 @@ def _fill(
     if len(text) > MAX_CONFIG_BYTES:
         raise ModelFormatError(CONFIG_FILE, "", f"would hold {len(text)} bytes; at most {MAX_CONFIG_BYTES}")
     weights = _WeightsWriter(parse_model_config(text))
-    _write_file(directory / CONFIG_FILE, lambda file: file.write(text))
+    write_file(directory / CONFIG_FILE, text)
     for name, content in extra_files.items():
-        _write_file(directory / name, _copier(content))
-    _write_file(directory / WEIGHTS_FILE, lambda file: weights.write(file, tensors))
-    _flush(directory)
-
-
-def _copier(content: bytes | Path) -> Callable[[BinaryIO], object]:
-    def copy(file: BinaryIO) -> None:
-        if isinstance(content, Path):
-            with content.open("rb") as source:
-                shutil.copyfileobj(source, file)
-        else:
-            file.write(content)
-
-    return copy
-
-
-def _write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    try:
-        with path.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
-
-
-def _flush(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _rename(temporary: Path, target: Path, replace: bool) -> None:
-    """Give `temporary` the name `target`.
-
-    A directory that may be replaced moves aside first; without leave, the system refuses to rename onto one
-    that somebody filled meanwhile.
-    """
-    aside = temporary.with_suffix(".old")
-    replaces = replace and target.exists()
-    if replaces:
-        target.rename(aside)
-    try:
-        temporary.rename(target)
-    except BaseException:
-        if replaces:
-            aside.rename(target)
-        raise
-    _flush(target.parent)
-    if replaces:
-        shutil.rmtree(aside, ignore_errors=True)
+        write_file(directory / name, content)
+    fill_file(directory / WEIGHTS_FILE, lambda file: weights.write(file, tensors))
 
 
 class _WeightsWriter:
