@@ -43,7 +43,8 @@ ROOMS: dict[str, set[str]] = {
     "hub": FILES | {"convert"},
     "llm": RUN | {"completer", "generation", "runner"},
     "bench": RUN | {"llm", "convert"},
-    "training": FILES | {"_core", "request", "tokenizer"},
+    "models": {"errors", "model_dir", "convert"},
+    "training": FILES | {"_core", "request", "tokenizer", "convert", "models"},
     "cli": RUN | {"llm", "bench", "convert", "training", "export", "__init__"},
     "__init__": RUN | {"llm"},
 }
