@@ -21,8 +21,6 @@ def run(
         steps=decoded - sum(accepted),
         drafted_per_position=[n + 1 for n in accepted] + [0] * (15 - len(accepted)),
         accepted_per_position=[*accepted] + [0] * (15 - len(accepted)),
-        drafted_by_source={"heads": 2 * len(accepted)} if accepted else {},
-        accepted_by_source={"heads": sum(accepted)} if accepted else {},
         decode_seconds=seconds,
         draft_seconds=draft_seconds,
     )
@@ -57,7 +55,6 @@ def test_summary() -> None:
     assert result["loop_efficiency"] == pytest.approx(1.6 / 1.3 / (16 / 12), abs=1e-4)
     assert result["mtp"]["accepted_per_position"] == [0.25, pytest.approx(1 / 12, abs=1e-4)]
     assert result["mtp"]["draft_share"] == pytest.approx(0.15 / 3.9, abs=1e-4)
-    assert result["mtp"]["per_draft_source"] == {"heads": {"drafted": 0.3333, "accepted": 0.3333}}
     assert (result["differing_tokens"], result["tokens"]) == (0, 54)
     assert result["per_source"] == {
         "chat": {"tokens_per_step": 1.0, "speedup": 1.0, "loop_efficiency": 1.0, "tokens": 9},

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from running import Command
 
-from tiny_model.heads import PRESETS, write_with_heads
-
 PROMPTS = [
     {"prompt": "Once upon a time there was a cat.", "source": "story"},
     {"prompt": "One two three one two three one two three", "source": "count"},
@@ -49,19 +47,6 @@ def test_lookup(command: Command, tiny_model: Path, prompts: str) -> None:
     steps = [figures["tokens_per_step"] for figures in several["per_source"].values()]
     assert several["mean_tokens_per_step"] == pytest.approx(sum(steps) / 2, abs=1e-4)
     assert (several["drafts"], several["draft_source"]) == (3, "lookup")
-
-
-def test_heads(command: Command, tiny_model: Path, prompts: str, tmp_path: Path) -> None:
-    """Oracle: the identity of test_lookup, for heads drawn at random; they draft at every position too."""
-    write_with_heads(PRESETS["recurrent"], tiny_model, tmp_path / "model")
-    arguments = ["--model", str(tmp_path / "model"), "--prompts", prompts, "--max-tokens", "30"]
-    result = command("evaluate", *arguments, "--ignore-eos", "--teacher-forced", "--json").json
-    assert (result["drafts"], result["draft_source"]) == (4, "heads")
-    stood = sum(round(share * result["steps"]) for share in result["cumulative"])
-    assert result["tokens"] == result["steps"] + stood
-    assert result["teacher_forced"]["positions"] == 3 * 29
-    assert len(result["teacher_forced"]["alpha"]) == 4
-    assert result["teacher_forced"]["per_source"].keys() == result["per_source"].keys()
 
 
 def test_the_table_has_a_line_for_each_source(command: Command, tiny_model: Path, prompts: str) -> None:

@@ -129,7 +129,6 @@ def summary(items: Sequence[Item], pairs: Sequence[Pair]) -> dict[str, Any]:
             "tokens_per_step": measure.rounded(per_step),
             "accepted_per_position": accepted_per_position(drafted),
             "draft_share": measure.rounded(draft_share(pairs)),
-            "per_draft_source": per_draft_source(drafted),
         },
         "speedup": measure.rounded(speedup),
         "loop_efficiency": measure.rounded(speedup / per_step if per_step else 0.0),
@@ -169,21 +168,6 @@ def accepted_per_position(requests: Sequence[Decoded]) -> list[float]:
         for k in range(depth)
     ]
     return [measure.rounded(count / steps) for count in accepted] if steps else []
-
-
-def per_draft_source(requests: Sequence[Decoded]) -> dict[str, dict[str, float]]:
-    """Return how many drafts of each origin a step verified and accepted in the mean."""
-    stats = [done.stats for done in requests if done.stats is not None]
-    steps = sum(stat.steps for stat in stats)
-    result = {}
-    for origin in sorted({origin for stat in stats for origin in stat.drafted_by_source}):
-        drafted = sum(stat.drafted_by_source.get(origin, 0) for stat in stats)
-        accepted = sum(stat.accepted_by_source.get(origin, 0) for stat in stats)
-        result[origin] = {
-            "drafted": measure.rounded(drafted / steps),
-            "accepted": measure.rounded(accepted / steps),
-        }
-    return result
 
 
 def draft_share(pairs: Sequence[Pair]) -> float:

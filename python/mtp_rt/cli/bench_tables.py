@@ -49,17 +49,7 @@ def show_decode(result: dict[str, Any]) -> None:
     )
     accepted = ", ".join(f"{share:.2f}" for share in result["mtp"]["accepted_per_position"])
     output.write("\n")
-    origins = ", ".join(
-        f"{origin} {one['accepted']:.2f} of {one['drafted']:.2f}"
-        for origin, one in result["mtp"]["per_draft_source"].items()
-    )
-    output.write_pairs(
-        [
-            ("accepted per position", accepted or "no drafts"),
-            ("accepted per step, by origin", origins or "no drafts"),
-            *_machine(result),
-        ]
-    )
+    output.write_pairs([("accepted per position", accepted or "no drafts"), *_machine(result)])
 
 
 def show_steps(result: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "models": "models",
     "pull": "pull",
     "import": "import_",
+    "distill": "distill",
     "inspect": "inspect",
     "env": "env",
 }

@@ -1,0 +1,173 @@
+"""`mtp-rt distill`: give a pretrained model heads, with nothing but the model itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mtp_rt.cli import options, output
+from mtp_rt.cli.progress import show_progress
+
+if TYPE_CHECKING:
+    from mtp_rt.training.distill.fit import Report
+    from mtp_rt.training.distill.pipeline import Listener
+    from mtp_rt.training.distill.record import RecordPlan
+    from mtp_rt.training.distill.report import TextReport
+
+app = options.new_app()
+
+Kind = Literal["f32", "bf16", "q8", "q4"]
+
+
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="The run folder; OUT/model is the result.")]
+Preset = Annotated[
+    str,
+    options.option(
+        "--preset",
+        metavar="NAME",
+        help="Which heads: recurrent, fastmtp, deepseek, eagle3, hydra, medusa, gloeckle, gloeckle-linear or "
+        "causal.",
+    ),
+]
+Heads = Annotated[int, options.option("--heads", min=1, max=15, help="Drafts to train.")]
+DraftVocab = Annotated[
+    int,
+    options.option(
+        "--draft-vocab",
+        min=0,
+        help="Tokens that heads can guess, the most frequent of the written text; 0: all of them.",
+    ),
+]
+Tokens = Annotated[
+    int, options.option("--tokens", min=1, help="Tokens of answers that the model writes to learn from.")
+]
+Prompts = Annotated[
+    Path | None,
+    options.option(
+        "--prompts",
+        metavar="FILE",
+        help='Answer these, not prompts that the model makes up: JSON lines with "prompt" or "messages".',
+    ),
+]
+Hours = Annotated[
+    float, options.option("--hours", help="Time to train the heads, behind writing and recording.")
+]
+Resume = Annotated[
+    bool, options.option("--resume", help="Go on with the run in OUT: nothing that is done is done again.")
+]
+Slots = Annotated[int, options.option("--slots", min=1, max=256, help="Dialogues written side by side.")]
+Seed = Annotated[int, options.option("--seed", min=0, help="Same seed, same text.")]
+HeadsKind = Annotated[Kind, options.option("--heads-kind", help="How the heads' matrices are stored.")]
+UnembedKind = Annotated[
+    Kind, options.option("--unembed-kind", help="How the heads' output matrix is stored.")
+]
+
+
+@app.command(
+    epilog=options.examples(
+        "mtp-rt distill my-run --hours 1",
+        "mtp-rt distill my-run --hours 2 --resume     train on, longer",
+        "mtp-rt distill my-run --model ./my-model --prompts questions.jsonl",
+        "mtp-rt generate --model my-run/model hello",
+    )
+)
+def distill(
+    out: Out,
+    *,
+    model: options.Model = None,
+    preset: Preset = "recurrent",
+    heads: Heads = 4,
+    draft_vocab: DraftVocab = 16384,
+    tokens: Tokens = 1_000_000,
+    prompts: Prompts = None,
+    hours: Hours = 1.0,
+    resume: Resume = False,
+    slots: Slots = 32,
+    seed: Seed = 0,
+    threads: options.Threads = None,
+    heads_kind: HeadsKind = "q4",
+    unembed_kind: UnembedKind = "q8",
+    json_output: options.Json = False,
+) -> None:
+    """Teach a model to guess ahead of itself.
+
+    Three stages, each of which goes on where it stopped: the model writes dialogues (no data set is needed),
+    what it thinks at every token is recorded, and small heads learn from that to guess its next tokens. The
+    model itself stays as it is: with heads it says the same, sooner. OUT/model is the model with its heads,
+    OUT/package the heads alone; OUT/heads/curves.png shows how training went.
+    """
+    from mtp_rt import hub
+    from mtp_rt.errors import UnsupportedError
+
+    if importlib.util.find_spec("torch") is None:
+        raise UnsupportedError("distill trains with PyTorch, which is not here: pip install 'mtp-rt[train]'")
+    from mtp_rt.training.distill.export import HeadKinds
+    from mtp_rt.training.distill.fit_config import FitConfig
+    from mtp_rt.training.distill.pipeline import Wishes, open_run
+    from mtp_rt.training.distill.pipeline import distill as run_distill
+
+    supplied = None if prompts is None else _read_prompts(prompts)
+    count = threads or 0
+    config = FitConfig(preset, heads, draft_vocab=draft_vocab or None, hours=hours, seed=seed, threads=count)
+    kinds = HeadKinds(heads_kind, unembed_kind)
+    wishes = Wishes(config, tokens, seed, supplied, slots, count, kinds)
+    with show_progress() as progress:
+        model_dir = hub.resolve_model(model or hub.DEFAULT_MODEL, progress=progress)
+        run = open_run(out, model_dir, resume=resume)
+        summary = run_distill(run, model_dir, wishes, _listener(progress))
+    if json_output:
+        output.write_json(summary)
+    else:
+        output.write(f"{summary['model']}  {summary['tokens_per_step']:.2f} tokens per step\n")
+
+
+def _listener(progress: Any) -> Listener:
+    from mtp_rt.training.distill.pipeline import Listener
+
+    def text(report: TextReport) -> None:
+        output.note(f"text: {report.answer_tokens:,} answer tokens in {report.dialogues:,} dialogues")
+
+    def plan(plan: RecordPlan) -> None:
+        size, free = plan.bytes / 1e9, plan.free_bytes / 1e9
+        output.note(f"to record: {plan.rows:,} tokens, {size:.2f} GB; {free:.1f} GB are free")
+
+    def fit(report: Report) -> None:
+        alpha = " ".join(f"{chance:.2f}" for chance in report.dev.alpha)
+        output.note(
+            f"fit: {report.seconds / 60:.0f} min, {report.visits:,} slots seen, drafts stand {alpha}, "
+            f"{report.dev.tokens_per_step:.2f} tokens per step; "
+            f"the draft vocabulary covers {report.coverage:.1%}"
+        )
+
+    return Listener(progress, text, plan, fit, output.note)
+
+
+def _read_prompts(path: Path) -> list[Any]:
+    """Return the prompts of a JSON lines file.
+
+    Raises:
+        ArgumentError: a line is not an object with "prompt" or "messages"; names it.
+    """
+    from mtp_rt.errors import ArgumentError
+    from mtp_rt.training.distill.prompts import SuppliedPrompt
+
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            messages = entry.get("messages") or [{"role": "user", "content": entry["prompt"]}]
+            contents = [(message["role"], message["content"]) for message in messages]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            problem = 'is not an object with "prompt" or "messages"'
+            raise ArgumentError(f"{path}: line {number} {problem}") from None
+        own = tuple({"role": str(role), "content": str(content)} for role, content in contents)
+        found.append(SuppliedPrompt(str(entry.get("source", "prompts")), own))
+    if not found:
+        raise ArgumentError(f"{path} holds no prompt")
+    return found

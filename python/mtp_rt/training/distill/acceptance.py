@@ -1,0 +1,69 @@
+"""How many drafts would stand: measured on recorded text, teacher-forced.
+
+Shape letters: N slots, K drafts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mtp_rt.models.heads import ExtraHeads
+from mtp_rt.training.distill.slots import SlotBatch, SlotSet
+
+_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """What drafts are worth on some text.
+
+    Attributes:
+        alpha: chance that draft k stands where the drafts before it stood; [K].
+        cumulative: chance C_k that drafts 1 .. k all stand; [K].
+        slots: how many slots were asked.
+    """
+
+    alpha: tuple[float, ...]
+    cumulative: tuple[float, ...]
+    slots: int
+
+    @property
+    def tokens_per_step(self) -> float:
+        """1 + sum of C_k: what a step yields if every slot is as likely to be one."""
+        return 1.0 + sum(self.cumulative)
+
+    @classmethod
+    def of(cls, right_NK: NDArray[np.bool_], valid_NK: NDArray[np.bool_]) -> Acceptance:
+        """Count drafts that equal the text, over the slots where the text goes on that far."""
+        stood_NK = np.logical_and.accumulate(right_NK & valid_NK, axis=1)
+        before_NK = np.concatenate((np.ones((len(right_NK), 1), bool), stood_NK[:, :-1]), axis=1)
+        asked_K = (before_NK & valid_NK).sum(axis=0)
+        alpha = stood_NK.sum(axis=0) / np.maximum(asked_K, 1)
+        return cls(tuple(map(float, alpha)), tuple(map(float, np.cumprod(alpha))), len(right_NK))
+
+
+@torch.no_grad()
+def guesses(heads: ExtraHeads, batch: SlotBatch, dtype: torch.dtype) -> NDArray[np.int64]:
+    """Return the token that every draft of every slot names, [N, K], each fed with the true tokens."""
+    device = heads.embedding.device
+    taps = None if batch.taps_NLD is None else torch.from_numpy(batch.taps_NLD).to(device)
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        start = heads.start(torch.from_numpy(batch.states_ND).to(device), taps)
+        states = heads.unroll(start, torch.from_numpy(batch.tokens_NK).to(device))
+        rows = [heads.logits(state).argmax(dim=-1) for state in states]
+    found: NDArray[np.int64] = heads.draft_ids[torch.stack(rows, dim=1)].cpu().numpy()
+    return found
+
+
+def measure(heads: ExtraHeads, slots: SlotSet, chosen: NDArray[np.int64], dtype: torch.dtype) -> Acceptance:
+    """Return the acceptance of greedy drafts over the chosen slots."""
+    right, valid = [], []
+    for begin in range(0, len(chosen), _BATCH):
+        batch = slots.batch(chosen[begin : begin + _BATCH])
+        right.append(guesses(heads, batch, dtype) == batch.labels_NK)
+        valid.append(batch.valid_NK)
+    return Acceptance.of(np.concatenate(right), np.concatenate(valid))

@@ -1,0 +1,73 @@
+"""The model card that goes with heads: what they are, how they were made, what they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mtp_rt.model_dir import ModelDir
+from mtp_rt.training.distill.acceptance import Acceptance
+from mtp_rt.training.distill.export import TrainedHeads
+
+_CARD = """# Extra heads for {name}
+
+{count} drafts by `{preset}` heads ({wiring} wiring, {body} body{shared}), for the model {name} \
+({license}; source SHA-256 `{sha}`).
+They guess tokens that the model then checks: its text does not change, it only comes sooner.
+
+## What they bring
+
+Development split, greedy, measured in the native engine with the weights as stored, {slots} positions:
+
+| draft | stands where those before it stood | all up to it stand |
+| --- | --- | --- |
+{table}
+
+Tokens per step: {tokens_per_step:.2f}.
+
+## How they were made
+
+`mtp-rt distill`: the model wrote the text itself, its states were recorded from the quantised engine that \
+serves it, and the heads learned from those.
+
+| | |
+| --- | --- |
+| text and states | {stages} |
+| slots seen | {visits} in {steps} steps, {minutes:.0f} minutes |
+| training | {training} |
+"""
+
+
+def model_card(model: ModelDir, trained: TrainedHeads, measured: Acceptance, run: Mapping[str, Any]) -> str:
+    """Return README.md of a heads package.
+
+    Args:
+        model: the trunk.
+        trained: the heads, before they were quantised.
+        measured: their acceptance in the native engine.
+        run: run.json.
+    """
+    heads, source = trained.heads.config, model.config.source
+    pairs = enumerate(zip(measured.alpha, measured.cumulative, strict=True), 1)
+    return _CARD.format(
+        name=source.get("name", model.path.name),
+        license=source.get("license", "licence unknown"),
+        sha=source.get("sha256", "unknown"),
+        count=heads.count,
+        preset=heads.preset,
+        wiring=heads.wiring,
+        body=heads.body,
+        shared=", one module for all" if heads.shared else "",
+        slots=measured.slots,
+        table="\n".join(f"| {k} | {alpha:.3f} | {stands:.3f} |" for k, (alpha, stands) in pairs),
+        tokens_per_step=measured.tokens_per_step,
+        stages=_settings(run["stages"]),
+        visits=f"{trained.place.visits:,}",
+        steps=f"{trained.place.step:,}",
+        minutes=trained.place.seconds / 60,
+        training=_settings(vars(trained.config)),
+    )
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -1,0 +1,122 @@
+"""Acceptance of heads as they are shipped: quantised, in the native engine.
+
+The development split's greedy texts are fed to the engine token by token; behind each, the engine drafts from
+its own state. Texts run side by side in the engine's slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mtp_rt import _core
+from mtp_rt.training.distill.acceptance import Acceptance
+from mtp_rt.training.distill.shards import SPLITS, read_shard, shard_paths
+
+_SLOTS, _ROWS = 8, 64
+
+
+@dataclass
+class _Text:
+    """A text on its way through a slot.
+
+    Attributes:
+        tokens: prompt and answer.
+        first: where the answer begins.
+        at: tokens that are committed.
+        right: for every position asked, which drafts were right; those behind the text's end are left out.
+    """
+
+    tokens: list[int]
+    first: int
+    at: int = 0
+    right: list[list[bool]] = field(default_factory=list)
+
+
+def measure_native(model_dir: Path, states: Path, most: int, threads: int = 0) -> Acceptance:
+    """Return the acceptance of a model directory's heads over `most` positions of greedy development text.
+
+    Args:
+        model_dir: trunk and heads.
+        states: recorded shards; only their texts are read.
+        most: positions to ask at.
+        threads: 0 takes one per available core.
+    """
+    engine = _core.Engine(str(model_dir), slots=_SLOTS, max_rows=_ROWS, threads=threads)
+    waiting, running, done = _texts(states, "dev"), {}, []
+    asked = 0
+    while asked < most:
+        for slot in range(_SLOTS):
+            if slot not in running and (text := next(waiting, None)) is not None:
+                running[slot] = text
+                _prefill(engine, slot, text)
+        if not running:
+            break
+        asked += len(running)
+        _draft(engine, running)
+        _advance(engine, running)
+        for slot, text in list(running.items()):
+            if text.at + 1 >= len(text.tokens):
+                done.append(running.pop(slot))
+                engine.release(slot)
+    return _counted([*done, *running.values()], engine.info.extra_heads)
+
+
+def _texts(states: Path, split: str) -> Iterator[_Text]:
+    """Give the greedy texts of a split whose answers are long enough to be guessed."""
+    for path in shard_paths(states):
+        shard = read_shard(path)
+        bounds = zip(shard["starts"][:-1], shard["starts"][1:], strict=True)
+        for number, (begin, end) in enumerate(bounds):
+            own = np.flatnonzero(shard["loss_mask"][begin:end])
+            wanted = shard["splits"][number] == SPLITS[split] and shard["temperatures"][number] == 0
+            if wanted and len(own) >= 2 and own[0] > 0:
+                yield _Text(shard["tokens"][begin:end].tolist(), int(own[0]))
+
+
+def _prefill(engine: _core.Engine, slot: int, text: _Text) -> None:
+    """Commit the prompt: all that stands before the answer's first token."""
+    while text.at < text.first:
+        count = min(_ROWS, text.first - text.at)
+        rows = list(range(count))
+        positions = [text.at + row for row in rows]
+        tokens = text.tokens[text.at : text.at + count]
+        engine.verify([slot] * count, tokens, positions, [row - 1 for row in rows], [False] * count)
+        engine.commit([(slot, rows)])
+        text.at += count
+
+
+def _draft(engine: _core.Engine, running: dict[int, _Text]) -> None:
+    count = engine.info.extra_heads
+    params = [_core.SamplingParams()] * len(running)
+    last = [text.tokens[text.at] for text in running.values()]
+    drafted, _ = engine.draft(list(running), last, [count] * len(running), [1] * len(running), params)
+    for row, text in enumerate(running.values()):
+        labels = text.tokens[text.at + 1 : text.at + 1 + count]
+        guesses = drafted[row * count : row * count + len(labels)]
+        text.right.append([int(guess) == label for guess, label in zip(guesses, labels, strict=True)])
+
+
+def _advance(engine: _core.Engine, running: dict[int, _Text]) -> None:
+    texts, slots = list(running.values()), list(running)
+    tokens = [text.tokens[text.at] for text in texts]
+    none = [False] * len(slots)
+    engine.verify(slots, tokens, [text.at for text in texts], [-1] * len(slots), none)
+    engine.commit([(slot, [row]) for row, slot in enumerate(slots)])
+    for text in texts:
+        text.at += 1
+
+
+def _counted(texts: Sequence[_Text], drafts: int) -> Acceptance:
+    """Return what the texts saw.
+
+    Drafts of a slot are made from one another here, while training gave the text's own tokens: both are the
+    same as long as the drafts before stood, and what comes after a wrong draft is not counted.
+    """
+    asked = [right for text in texts for right in text.right]
+    valid = np.array([[k < len(right) for k in range(drafts)] for right in asked], bool)
+    stood = np.array([[k < len(right) and right[k] for k in range(drafts)] for right in asked], bool)
+    return Acceptance.of(stood.reshape(-1, drafts), valid.reshape(-1, drafts))

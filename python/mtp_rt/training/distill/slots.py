@@ -1,0 +1,137 @@
+"""Recorded shards as training examples: slots, each with the tokens and teachers behind it.
+
+A slot is a position p of a recorded text: its trunk state z_p, and for every draft k the token at p + k that
+it is made from, the token at p + 1 + k that it should guess, and the main head's distribution of that token,
+which stands in row p + k. Drafts whose token is not the model's own, or behind the text's end, carry no loss.
+
+Shape letters: N slots, K drafts, D hidden, L tapped layers, C candidates of the teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtp_rt.errors import ArgumentError
+from mtp_rt.training.distill.shards import SPLITS, read_shard, shard_paths
+
+
+@dataclass(frozen=True)
+class SlotBatch:
+    """What some slots hold, as arrays.
+
+    Attributes:
+        states_ND: float32 trunk states.
+        taps_NLD: float32 outputs of tapped layers; None where none were recorded.
+        tokens_NK: the token that draft k is made from.
+        labels_NK: the token that draft k should guess.
+        teacher_ids_NKC: the main head's likeliest tokens there.
+        teacher_logprobs_NKC: float32, in nats.
+        valid_NK: whether draft k carries loss.
+    """
+
+    states_ND: NDArray[np.float32]
+    taps_NLD: NDArray[np.float32] | None
+    tokens_NK: NDArray[np.int64]
+    labels_NK: NDArray[np.int64]
+    teacher_ids_NKC: NDArray[np.int64]
+    teacher_logprobs_NKC: NDArray[np.float32]
+    valid_NK: NDArray[np.bool_]
+
+
+class SlotSet:
+    """The slots of one split over all shards of a folder.
+
+    Args:
+        folder: the shards.
+        split: "train", "dev" or "held_out".
+        drafts: K.
+        names: the shards to take; None: all that are there.
+        greedy: only texts that were written at temperature 0.
+
+    Attributes:
+        names: the shards.
+
+    Raises:
+        ArgumentError: there are none, or they do not fit together.
+        ModelFormatError: a shard is damaged.
+    """
+
+    def __init__(
+        self, folder: Path, split: str, drafts: int, names: list[str] | None = None, *, greedy: bool = False
+    ) -> None:
+        self.names = [path.name for path in shard_paths(folder)] if names is None else names
+        if not self.names:
+            raise ArgumentError(f"{folder} holds no recorded states; run the stages write and record first")
+        self.drafts = drafts
+        self._shards: list[Mapping[str, NDArray[Any]]] = [read_shard(folder / name) for name in self.names]
+        self._begins = np.cumsum([0, *(len(shard["tokens"]) for shard in self._shards)])
+        parts = [_slots_of(shard, SPLITS[split], drafts, greedy) for shard in self._shards]
+        begins = self._begins[:-1]
+        self._rows = np.concatenate([rows + begin for (rows, _), begin in zip(parts, begins, strict=True)])
+        self._valid = np.concatenate([valid for _, valid in parts])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(self, slots_N: NDArray[np.int64]) -> SlotBatch:
+        """Return what these slots hold, in their order."""
+        rows_N = self._rows[slots_N]
+        valid_NK = self._valid[slots_N]
+        # Rows behind a text's end are not read: their drafts carry no loss, so any row serves.
+        made_from_NK = rows_N[:, None] + np.where(valid_NK, np.arange(1, self.drafts + 1), 0)
+        states_ND = self._gather("states", rows_N).astype(np.float32)
+        has_taps = "taps" in self._shards[0]
+        return SlotBatch(
+            states_ND,
+            self._gather("taps", rows_N).astype(np.float32) if has_taps else None,
+            self._gather("tokens", made_from_NK).astype(np.int64),
+            self._gather("tokens", made_from_NK + valid_NK).astype(np.int64),
+            self._gather("top_ids", made_from_NK).astype(np.int64),
+            self._gather("top_logprobs", made_from_NK).astype(np.float32),
+            valid_NK,
+        )
+
+    def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
+        """Return how often each token is a target of the first draft: [vocab_size]."""
+        counts = np.zeros(vocab_size, np.int64)
+        for begin, shard in zip(self._begins, self._shards, strict=False):
+            inside = (self._rows >= begin) & (self._rows < begin + len(shard["tokens"]))
+            counts += np.bincount(shard["tokens"][self._rows[inside] - begin + 2], minlength=vocab_size)
+        return counts
+
+    def _gather(self, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        flat = rows.ravel()
+        owner = np.searchsorted(self._begins, flat, side="right") - 1
+        sample = self._shards[0][name]
+        found = np.empty((len(flat), *sample.shape[1:]), sample.dtype)
+        for number in np.unique(owner):
+            here = owner == number
+            found[here] = self._shards[number][name][flat[here] - self._begins[number]]
+        return found.reshape(*rows.shape, *sample.shape[1:])
+
+
+def _slots_of(
+    shard: Mapping[str, NDArray[Any]], split: int, drafts: int, greedy: bool
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the rows of a shard's slots of a split, and which of their drafts carry loss, [N, K].
+
+    A slot is where drafting can begin: the token after it and the one after that are both the model's own.
+    """
+    answers = np.asarray(shard["loss_mask"], bool)
+    wanted = np.asarray(shard["splits"]) == split
+    if greedy:
+        wanted &= np.asarray(shard["temperatures"]) == 0
+    starts = np.asarray(shard["starts"], np.int64)
+    lengths = starts[1:] - starts[:-1]
+    ends, chosen = np.repeat(np.cumsum(lengths), lengths), np.repeat(wanted, lengths)
+    rows, padded = np.arange(len(answers)), np.concatenate((answers, np.zeros(drafts + 2, bool)))
+    labels = [rows + 1 + k for k in range(1, drafts + 1)]
+    valid = np.logical_and.accumulate(np.stack([padded[at] & (at < ends) for at in labels], 1), axis=1)
+    slots = np.flatnonzero(chosen & padded[rows + 1] & valid[:, 0])
+    return slots, valid[slots]
