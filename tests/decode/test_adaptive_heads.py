@@ -6,7 +6,7 @@ Time is the fake engine's own, so rates are exact and repeat.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from heads import Heads
@@ -37,11 +37,12 @@ def decode(
     batch: int = 1,
     length: int = 1500,
     order: int = 0,
+    draft_ms: Sequence[float] = DRAFT_MS,
 ) -> tuple[Timed, native.FakeEngine]:
     """Texts side by side, drafted by heads of this acceptance; None: plain."""
     texts = [text_of(number, length, order) for number in range(batch)]
     engine = native.FakeEngine(slots=batch, max_rows=128, extra_heads=4, order=order)
-    engine.set_draft_ms(DRAFT_MS)
+    engine.set_draft_ms(draft_ms)
     whole = [[*ask.prompt, *text] for ask, text in texts]
     engine.set_heads(Heads(whole, acceptance or 0.0, sure=sure), prior or [])
     requests = [ask.request() if acceptance is None else ask.request(options) for ask, _ in texts]
@@ -85,6 +86,13 @@ def test_heads_that_are_never_right_are_left_alone_but_for_probes() -> None:
     [stats] = [outcome.counters for outcome in timed.outcomes]
     assert engine.drafted < 0.1 * stats.steps
     assert engine.draft_calls > 5
+
+
+def test_drafts_that_turn_out_dear_are_left() -> None:
+    """Guessed at a twentieth of a plain step, each draft takes one and a half: plain decoding is best."""
+    plain, _ = decode(Machine([SLOW_MEMORY]), None)
+    auto, _ = decode(Machine([SLOW_MEMORY]), 0.8, draft_ms=[4.0])
+    assert auto.rate > 0.95 * plain.rate
 
 
 def test_a_change_of_the_text_is_noticed() -> None:

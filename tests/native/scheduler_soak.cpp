@@ -4,6 +4,7 @@
 //
 //     scheduler_soak [REQUESTS] [SEED]
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "mtp_rt/scheduler.h"
@@ -39,7 +41,16 @@ std::shared_ptr<Engine> fake_engine(std::int32_t slots) {
   options.max_rows = 24;
   options.vocab_size = kVocab;
   options.order = 3;
-  return std::make_shared<testing::FakeEngine>(options);
+  options.extra_heads = 3;
+  auto engine = std::make_shared<testing::FakeEngine>(options);
+  // Right only by chance: what the heads say must not matter.
+  engine->set_heads(
+      [](const std::vector<Token>& text, std::int32_t count) {
+        const auto token = static_cast<Token>((text.back() + text.size()) % kVocab);
+        return std::vector<std::pair<Token, float>>(static_cast<std::size_t>(count), {token, 0.5F});
+      },
+      {});
+  return engine;
 }
 
 Request random_request(std::mt19937_64& random) {
@@ -120,8 +131,10 @@ void submit_some(Scheduler& scheduler, Record& record, std::size_t count, std::u
   for (std::size_t i = 0; i < count; ++i) {
     Request request = random_request(random);
     std::vector<Token> text = solo_text(request);
-    if (random() % 3 == 0) {
-      request.drafts.source = "lookup";
+    if (random() % 2 == 0) {
+      constexpr std::array kSources{"lookup", "heads", "auto"};
+      request.drafts.source = kSources[random() % kSources.size()];
+      request.drafts.adaptive = random() % 2 == 0;
     } else {
       std::vector<Token> reference = request.prompt;
       reference.insert(reference.end(), text.begin(), text.end());
