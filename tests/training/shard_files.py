@@ -17,13 +17,14 @@ def write_states(
     *,
     number: int = 0,
     splits: list[str] | None = None,
-    prompt: int = 2,
+    prompt: int | list[int] = 2,
     candidates: int = 2,
 ) -> None:
     """Write one shard. The teacher is sure of every next token; the first `prompt` tokens are no answer."""
     lengths = [len(text) for text in texts]
     tokens = np.concatenate(texts).astype(np.int32)
-    mask = np.concatenate([np.arange(length) >= prompt for length in lengths])
+    prompts = [prompt] * len(texts) if isinstance(prompt, int) else prompt
+    mask = np.concatenate([np.arange(n) >= own for n, own in zip(lengths, prompts, strict=True)])
     following = np.concatenate([np.append(text[1:], 0) for text in texts])
     top_ids = np.stack([following, *[(following + step) % 7 for step in range(1, candidates)]], axis=1)
     logprobs = np.full(top_ids.shape, -20.0)

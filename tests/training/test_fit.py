@@ -77,7 +77,7 @@ def test_every_draft_learns_a_cycle(
 def test_a_resumed_run_repeats_every_loss(tiny_model: Path, states: Path, tmp_path: Path) -> None:
     """Oracle: a run that was not cut off, bit for bit, over the border of an epoch."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    config = replace(CONFIG, steps=12)
+    config = replace(CONFIG, steps=12, dropout=0.3, negatives=4)
     train(tiny_model, states, whole, config)
     fitter = Fitter(tiny_model, states, cut, config)
     for number, batch in enumerate(fitter._batches(), 1):

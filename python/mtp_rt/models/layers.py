@@ -61,6 +61,7 @@ class SwiGLU(nn.Module):
 
     def __init__(self, inputs: int, inner: int, outputs: int) -> None:
         super().__init__()
+        self.dropout = 0.0  # share of the inner values that training hides
         self.gate_proj = nn.Linear(inputs, inner, bias=False)
         self.up_proj = nn.Linear(inputs, inner, bias=False)
         self.down_proj = nn.Linear(inner, outputs, bias=False)
@@ -71,7 +72,7 @@ class SwiGLU(nn.Module):
 
     def combine(self, gate: Tensor, up: Tensor) -> Tensor:
         """Return the output for products that are already there."""
-        return self.down_proj(F.silu(gate) * up)
+        return self.down_proj(F.dropout(F.silu(gate) * up, self.dropout, self.training))
 
 
 def rotate(x_BHTK: Tensor, positions_T: Tensor, theta: float, layout: str) -> Tensor:

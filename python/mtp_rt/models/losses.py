@@ -88,9 +88,7 @@ class SampledRows(NamedTuple):
     weights_NC: Tensor
 
 
-def sample_rows(
-    ids_NC: Tensor, weights_NC: Tensor, rows: int, negatives: int, generator: torch.Generator
-) -> SampledRows:
+def sample_rows(ids_NC: Tensor, weights_NC: Tensor, rows: int, negatives: int) -> SampledRows:
     """Choose the rows of the unembedding that score a batch: those its targets name, and a few others.
 
     Scoring all rows is the larger half of a step. The others stand for the rest of the vocabulary: each
@@ -100,14 +98,13 @@ def sample_rows(
         ids_NC: the targets' ids.
         weights_NC: their weights; candidates below 0.005 do not make a batch take a row.
         rows: how many there are.
-        negatives: how many of the rows that no target names are taken.
-        generator: of the choice.
+        negatives: how many of the rows that no target names are drawn, by torch's own generator.
     """
     named_S = torch.unique(ids_NC[weights_NC >= _LEAST_WEIGHT])
     others = torch.ones(rows, dtype=torch.bool, device=ids_NC.device)
     others[named_S] = False
     rest = torch.nonzero(others)[:, 0]
-    drawn = rest[torch.randperm(len(rest), generator=generator).to(rest.device)[:negatives]]
+    drawn = rest[torch.randperm(len(rest)).to(rest.device)[:negatives]]
     rows_S = torch.cat((named_S, drawn))
     log_share_S = torch.zeros(len(rows_S), device=ids_NC.device)
     log_share_S[len(named_S) :] = math.log(max(1, len(rest)) / max(1, len(drawn)))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mtp_rt.model_dir import HeadsConfig
 from mtp_rt.models.heads.bodies import HeadModule
-from mtp_rt.models.layers import BlockShape
+from mtp_rt.models.layers import BlockShape, SwiGLU
 
 
 class ExtraHeads(nn.Module):
@@ -59,6 +59,12 @@ class ExtraHeads(nn.Module):
         found = self.get_submodule("0" if self.config.shared else str(draft - 1))
         assert isinstance(found, HeadModule)
         return found
+
+    def set_dropout(self, share: float) -> None:
+        """Let training hide this share of the inner values of every MLP."""
+        for module in self.modules():
+            if isinstance(module, SwiGLU):
+                module.dropout = share
 
     def modules_in_use(self, drafts: int) -> set[HeadModule]:
         """Return the modules that make this many drafts."""

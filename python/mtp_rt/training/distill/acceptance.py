@@ -61,6 +61,7 @@ def guesses(heads: ExtraHeads, batch: SlotBatch, dtype: torch.dtype) -> NDArray[
 
 def measure(heads: ExtraHeads, slots: SlotSet, chosen: NDArray[np.int64], dtype: torch.dtype) -> Acceptance:
     """Return the acceptance of greedy drafts over the chosen slots."""
+    heads.eval()
     right, valid = [], []
     for begin in range(0, len(chosen), _BATCH):
         batch = slots.batch(chosen[begin : begin + _BATCH])

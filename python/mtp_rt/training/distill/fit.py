@@ -105,6 +105,7 @@ class Fitter:
         self._coverage = 1.0 if ids is None else float(counts[ids.numpy()].sum() / counts.sum())
         torch.manual_seed(config.seed)
         self.heads = heads_on(model, described, ids).to(self._device)
+        self.heads.set_dropout(config.dropout)
         self._average = WeightAverage(self.heads, config.averaging)
         self._optimizer = self._make_optimizer()
         weights = depth_weights(config.heads, config.weights, config.beta)
@@ -145,8 +146,11 @@ class Fitter:
         place, rate = self._place, self._place.rate(self._config)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        draws = torch.Generator().manual_seed((self._config.seed << 32) + place.step)
-        loss, divergence = self._objective(self.heads, batch, draws)
+        torch.manual_seed(
+            (self._config.seed << 32) + place.step
+        )  # all that is drawn: a resumed run repeats it
+        self.heads.train()
+        loss, divergence = self._objective(self.heads, batch)
         if not math.isfinite(value := loss.item()):
             raise TrainingError(
                 f"the loss of step {place.step + 1} is {value}; {self._out / CHECKPOINT} holds the last good "

@@ -32,6 +32,7 @@ class FitConfig:
         label_share: share of the text's own token in each target, the rest is the main head's distribution.
         negatives: rows of the output matrix that score a batch beside those that its targets name; 0: all
             rows. Fewer rows make a step cheaper and its gradient a little noisier.
+        dropout: share of the MLPs' inner values that training hides.
         averaging: decay of the running mean of the weights, which is what is evaluated and shipped.
         dtype: of the matrix products.
         seed: of the order of the slots and the first weights.
@@ -58,6 +59,7 @@ class FitConfig:
     beta: float = 0.8
     label_share: float = 0.2
     negatives: int = 512
+    dropout: float = 0.0
     averaging: float = 0.998
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     seed: int = 0
@@ -76,7 +78,7 @@ class FitConfig:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)} is not above 0")
-        for name in ("label_share", "averaging", "final_rate"):
+        for name in ("label_share", "averaging", "final_rate", "dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(f"{name}: {getattr(self, name)} is outside 0 to 1")
         for name in ("steps", "warm_up", "negatives", "weight_decay", "patience", "threads"):

@@ -46,15 +46,12 @@ class Objective:
         """
         return [max(1, round(slots * weight / max(self.weights))) for weight in self.weights]
 
-    def __call__(
-        self, heads: ExtraHeads, batch: SlotBatch, generator: torch.Generator
-    ) -> tuple[Tensor, list[float]]:
+    def __call__(self, heads: ExtraHeads, batch: SlotBatch) -> tuple[Tensor, list[float]]:
         """Return the loss (a scalar with a gradient) and each draft's mean KL in nats.
 
         Args:
             heads: what is trained.
             batch: the slots, in random order.
-            generator: of the rows that are drawn.
         """
         device = heads.embedding.device
         counts = self.rows(len(batch.states_ND))
@@ -62,13 +59,11 @@ class Objective:
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
             start = heads.start(torch.from_numpy(batch.states_ND).to(device), taps)
             states = heads.unroll(start, torch.from_numpy(batch.tokens_NK).to(device), counts)
-        losses = self._divergences(heads, states, batch, generator)
+        losses = self._divergences(heads, states, batch)
         loss = torch.stack([part.sum() for part in losses]).sum() / sum(counts)
         return loss, [part.detach().mean().item() for part in losses]
 
-    def _divergences(
-        self, heads: ExtraHeads, states: list[Tensor], batch: SlotBatch, generator: torch.Generator
-    ) -> list[Tensor]:
+    def _divergences(self, heads: ExtraHeads, states: list[Tensor], batch: SlotBatch) -> list[Tensor]:
         device = heads.embedding.device
         counts = [len(state) for state in states]
         columns = [slice(0, count) for count in counts]
@@ -89,7 +84,7 @@ class Objective:
             ids, weights = mix_targets(ids, weights, labels, self.label_share)
         unembedding, bias = heads.unembedding, None
         if self.negatives:
-            rows, bias, ids, weights = sample_rows(ids, weights, len(unembedding), self.negatives, generator)
+            rows, bias, ids, weights = sample_rows(ids, weights, len(unembedding), self.negatives)
             unembedding = unembedding[rows]
         losses = sparse_cross_entropy(
             torch.cat(states), unembedding, ids, weights, dtype=self.dtype, bias_V=bias
