@@ -22,7 +22,7 @@ CONFIG = FitConfig(
     heads=DRAFTS,
     draft_vocab=64,
     intermediate_size=64,
-    steps=120,
+    steps=80,
     batch=64,
     learning_rate=5e-3,
     warm_up=5,
@@ -60,8 +60,17 @@ def losses(out: Path) -> list[str]:
         return [row["loss"] for row in csv.DictReader(file) if row["loss"]]
 
 
-@pytest.mark.parametrize("preset", ["recurrent", "hydra", "medusa"])
-@pytest.mark.parametrize("label_share", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("preset", "label_share"),
+    [
+        ("recurrent", 0.0),
+        ("recurrent", 1.0),
+        ("hydra", 0.5),
+        ("medusa", 0.5),
+        ("fastmtp", 0.5),
+        ("deepseek", 0.5),
+    ],
+)
 def test_every_draft_learns_a_cycle(
     preset: str, label_share: float, tiny_model: Path, states: Path, tmp_path: Path
 ) -> None:

@@ -9,7 +9,9 @@ import pytest
 from shard_files import write_states
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
+from mtp_rt.training.distill.shards import read_shard
 from mtp_rt.training.distill.slots import SlotSet
+from mtp_rt.training.distill.spans import SpanSet
 
 DRAFTS = 3
 
@@ -26,8 +28,6 @@ def folder(tmp_path: Path) -> Path:
 
 def walk(folder: Path, split: int) -> dict[bytes, tuple[list[int], list[int]]]:
     """Oracle: state -> (tokens that drafts are made from, tokens that they should guess)."""
-    from mtp_rt.training.distill.shards import read_shard
-
     found = {}
     for path in sorted(folder.iterdir()):
         shard = read_shard(path)
@@ -74,3 +74,29 @@ def test_a_truncated_shard_is_named(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ModelFormatError, match=r"0001\.safetensors.*truncated"):
         SlotSet(folder, "train", DRAFTS)
+
+
+@pytest.mark.parametrize("length", [1, 4, 100])
+def test_spans_hold_every_slot_once_behind_its_text(folder: Path, length: int) -> None:
+    """Oracle: the slots, which other tests check; and the rows of the shards, for what stands before them."""
+    slots, spans = SlotSet(folder, "train", DRAFTS), SpanSet(folder, "train", DRAFTS, length=length)
+    batch = spans.batch(np.arange(len(spans)))
+    expected = slots.batch(np.arange(len(slots)))
+    kept = batch.valid_NK[:, 0]
+    for name in ("states_ND", "tokens_NK", "labels_NK", "teacher_ids_NKC", "valid_NK"):
+        np.testing.assert_array_equal(getattr(batch, name)[kept], getattr(expected, name))
+    states = np.concatenate([read_shard(path)["states"] for path in sorted(folder.iterdir())])
+    row_of = {state.tobytes(): row for row, state in enumerate(states)}
+    for span in batch.states_ND.astype(np.float16).reshape(-1, spans.slots_each, states.shape[1]):
+        rows = [row_of[state.tobytes()] for state in span]
+        inside = len(set(rows))
+        assert rows == [rows[0] + min(place, inside - 1) for place in range(spans.slots_each)]
+
+
+def test_a_span_reads_true_tokens_in_its_prompt(folder: Path) -> None:
+    spans = SpanSet(folder, "train", DRAFTS, length=100)
+    batch = spans.batch(np.arange(1))
+    shard = read_shard(folder / "0000.safetensors")
+    assert batch.tokens_NK[:4, 0].tolist() == shard["tokens"][1:5].tolist()
+    assert batch.tokens_NK[:3, 1].tolist() == shard["tokens"][2:5].tolist()
+    assert batch.valid_NK[:, 0].tolist()[:4] == [False, True, True, False]

@@ -60,6 +60,11 @@ class ExtraHeads(nn.Module):
         assert isinstance(found, HeadModule)
         return found
 
+    @property
+    def attends(self) -> bool:
+        """Whether drafts of a slot depend on the slots before it."""
+        return self.config.body == "block"
+
     def set_dropout(self, share: float) -> None:
         """Let training hide this share of the inner values of every MLP."""
         for module in self.modules():

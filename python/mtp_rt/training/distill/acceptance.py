@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from mtp_rt.models.heads import ExtraHeads
 from mtp_rt.training.distill.slots import SlotBatch, SlotSet
+from mtp_rt.training.distill.spans import SpanSet
+from mtp_rt.training.distill.unrolled import unrolled
 
 _BATCH = 1024
 
@@ -49,22 +51,23 @@ class Acceptance:
 @torch.no_grad()
 def guesses(heads: ExtraHeads, batch: SlotBatch, dtype: torch.dtype) -> NDArray[np.int64]:
     """Return the token that every draft of every slot names, [N, K], each fed with the true tokens."""
-    device = heads.embedding.device
-    taps = None if batch.taps_NLD is None else torch.from_numpy(batch.taps_NLD).to(device)
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        start = heads.start(torch.from_numpy(batch.states_ND).to(device), taps)
-        states = heads.unroll(start, torch.from_numpy(batch.tokens_NK).to(device))
+    states = unrolled(heads, batch, dtype)
+    with torch.autocast(heads.embedding.device.type, dtype, enabled=dtype != torch.float32):
         rows = [heads.logits(state).argmax(dim=-1) for state in states]
     found: NDArray[np.int64] = heads.draft_ids[torch.stack(rows, dim=1)].cpu().numpy()
     return found
 
 
-def measure(heads: ExtraHeads, slots: SlotSet, chosen: NDArray[np.int64], dtype: torch.dtype) -> Acceptance:
-    """Return the acceptance of greedy drafts over the chosen slots."""
+def measure(
+    heads: ExtraHeads, slots: SlotSet | SpanSet, chosen: NDArray[np.int64], dtype: torch.dtype
+) -> Acceptance:
+    """Return the acceptance of greedy drafts over the chosen slots, or over those in the chosen spans."""
     heads.eval()
     right, valid = [], []
-    for begin in range(0, len(chosen), _BATCH):
-        batch = slots.batch(chosen[begin : begin + _BATCH])
-        right.append(guesses(heads, batch, dtype) == batch.labels_NK)
-        valid.append(batch.valid_NK)
+    size = max(1, _BATCH // slots.slots_each)
+    for begin in range(0, len(chosen), size):
+        batch = slots.batch(chosen[begin : begin + size])
+        asked = batch.valid_NK[:, 0]
+        right.append((guesses(heads, batch, dtype) == batch.labels_NK)[asked])
+        valid.append(batch.valid_NK[asked])
     return Acceptance.of(np.concatenate(right), np.concatenate(valid))

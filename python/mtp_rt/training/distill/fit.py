@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mtp_rt.errors import Error
 from mtp_rt.model_dir import read_model_dir
-from mtp_rt.models.heads import heads_config
+from mtp_rt.models.heads import PRESETS, heads_config
 from mtp_rt.models.losses import depth_weights
 from mtp_rt.training.distill.acceptance import Acceptance, measure
 from mtp_rt.training.distill.average import WeightAverage
@@ -30,6 +30,7 @@ from mtp_rt.training.distill.frozen import heads_on, most_frequent
 from mtp_rt.training.distill.objective import Objective
 from mtp_rt.training.distill.place import Place
 from mtp_rt.training.distill.slots import SlotBatch, SlotSet
+from mtp_rt.training.distill.spans import SpanSet
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 
@@ -161,7 +162,7 @@ class Fitter:
         torch.nn.utils.clip_grad_norm_(self.heads.parameters(), self._config.clip)
         self._optimizer.step()
         place.step += 1
-        place.visits += len(batch.states_ND)
+        place.visits += int(batch.valid_NK[:, 0].sum())
         self._average.follow(place.step)
         self._log.step(place, rate, value, divergence)
         return value
@@ -170,18 +171,19 @@ class Fitter:
         return 0 < self._config.patience <= self._place.stale
 
     def _open_slots(self, shards: list[str] | None) -> None:
-        self._train = SlotSet(self._states, "train", self._config.heads, shards)
-        self._dev = SlotSet(self._states, "dev", self._config.heads, shards, greedy=True)
+        kind = SpanSet if PRESETS[self._config.preset].body == "block" else SlotSet
+        self._train = kind(self._states, "train", self._config.heads, shards)
+        self._dev = kind(self._states, "dev", self._config.heads, shards, greedy=True)
         self._place.shards = self._train.names
-        if len(self._train) < self._config.batch or not len(self._dev):
+        if len(self._train) < self._batch_size() or not len(self._dev):
             raise TrainingError(
-                f"{self._states} holds {len(self._train)} slots to train on and {len(self._dev)} greedy ones "
-                f"to evaluate on; {self._config.batch} and 1 are needed: record more text"
+                f"{self._states} holds {len(self._train)} examples to train on and {len(self._dev)} greedy "
+                f"ones to evaluate on; {self._batch_size()} and 1 are needed: record more text"
             )
 
     def _batches(self) -> Iterator[SlotBatch]:
         """Give batches for ever, each pass in an order of its own; new shards join at its start."""
-        place, size = self._place, self._config.batch
+        place, size = self._place, self._batch_size()
         while True:
             order = np.random.default_rng([self._config.seed, place.epoch]).permutation(len(self._train))
             while place.cursor + size <= len(order):
@@ -190,6 +192,9 @@ class Fitter:
                 yield self._train.batch(chosen)
             place.epoch, place.cursor = place.epoch + 1, 0
             self._open_slots(None)
+
+    def _batch_size(self) -> int:
+        return max(1, self._config.batch // self._train.slots_each)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         parameters = list(self.heads.parameters())
@@ -201,7 +206,7 @@ class Fitter:
 
     def _measure(self) -> Acceptance:
         """Return the acceptance of the averaged weights on the development split's greedy text."""
-        count = min(self._config.dev_slots, len(self._dev))
+        count = min(max(1, self._config.dev_slots // self._dev.slots_each), len(self._dev))
         chosen = np.linspace(0, len(self._dev) - 1, count).astype(np.int64)
         with self._average.in_use():
             return measure(self.heads, self._dev, chosen, self._dtype)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mtp_rt.models.heads import ExtraHeads
@@ -20,6 +22,7 @@ from mtp_rt.models.losses import (
     target_entropy,
 )
 from mtp_rt.training.distill.slots import SlotBatch
+from mtp_rt.training.distill.unrolled import unrolled
 
 
 @dataclass(frozen=True)
@@ -51,27 +54,29 @@ class Objective:
 
         Args:
             heads: what is trained.
-            batch: the slots, in random order.
+            batch: slots in random order, or spans of them.
         """
-        device = heads.embedding.device
-        counts = self.rows(len(batch.states_ND))
-        taps = None if batch.taps_NLD is None else torch.from_numpy(batch.taps_NLD).to(device)
-        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            start = heads.start(torch.from_numpy(batch.states_ND).to(device), taps)
-            states = heads.unroll(start, torch.from_numpy(batch.tokens_NK).to(device), counts)
-        losses = self._divergences(heads, states, batch)
-        loss = torch.stack([part.sum() for part in losses]).sum() / sum(counts)
+        states = unrolled(heads, batch, self.dtype, self.rows(len(batch.states_ND)))
+        scored = [np.arange(len(state)) for state in states]
+        if batch.span:  # all slots were made, for those behind them: score as many as weigh on each draft
+            scored = [self._drawn(batch.valid_NK[:, k], k) for k in range(len(states))]
+            states = [state[torch.from_numpy(rows)] for state, rows in zip(states, scored, strict=True)]
+        losses = self._divergences(heads, states, scored, batch)
+        loss = torch.stack([part.sum() for part in losses]).sum() / sum(map(len, losses))
         return loss, [part.detach().mean().item() for part in losses]
 
-    def _divergences(self, heads: ExtraHeads, states: list[Tensor], batch: SlotBatch) -> list[Tensor]:
+    def _drawn(self, valid_N: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
+        found = torch.from_numpy(np.flatnonzero(valid_N))
+        return found[torch.randperm(len(found))[: self.rows(len(found))[k]]].numpy()
+
+    def _divergences(
+        self, heads: ExtraHeads, states: list[Tensor], scored: list[NDArray[np.int64]], batch: SlotBatch
+    ) -> list[Tensor]:
         device = heads.embedding.device
-        counts = [len(state) for state in states]
-        columns = [slice(0, count) for count in counts]
 
         def stacked(name: str) -> Tensor:
             array = getattr(batch, name)
-            parts = [torch.from_numpy(array[rows, k]) for k, rows in enumerate(columns)]
-            return torch.cat(parts).to(device)
+            return torch.cat([torch.from_numpy(array[rows, k]) for k, rows in enumerate(scored)]).to(device)
 
         ids, weights = project_targets(
             stacked("teacher_ids_NKC"),
@@ -89,4 +94,4 @@ class Objective:
         losses = sparse_cross_entropy(
             torch.cat(states), unembedding, ids, weights, dtype=self.dtype, bias_V=bias
         )
-        return list((losses - target_entropy(weights)).split(counts))
+        return list((losses - target_entropy(weights)).split([len(rows) for rows in scored]))

@@ -33,6 +33,7 @@ class SlotBatch:
         teacher_ids_NKC: the main head's likeliest tokens there.
         teacher_logprobs_NKC: float32, in nats.
         valid_NK: whether draft k carries loss.
+        span: how many consecutive slots of one text follow each other; 0: each stands alone.
     """
 
     states_ND: NDArray[np.float32]
@@ -42,6 +43,7 @@ class SlotBatch:
     teacher_ids_NKC: NDArray[np.int64]
     teacher_logprobs_NKC: NDArray[np.float32]
     valid_NK: NDArray[np.bool_]
+    span: int = 0
 
 
 class SlotSet:
@@ -56,11 +58,14 @@ class SlotSet:
 
     Attributes:
         names: the shards.
+        slots_each: slots that one index of a batch stands for.
 
     Raises:
         ArgumentError: there are none, or they do not fit together.
         ModelFormatError: a shard is damaged.
     """
+
+    slots_each = 1
 
     def __init__(
         self, folder: Path, split: str, drafts: int, names: list[str] | None = None, *, greedy: bool = False
@@ -75,23 +80,28 @@ class SlotSet:
         begins = self._begins[:-1]
         self._rows = np.concatenate([rows + begin for (rows, _), begin in zip(parts, begins, strict=True)])
         self._valid = np.concatenate([valid for _, valid in parts])
+        # The row behind the last one of each row's text.
+        self._ends = np.concatenate(
+            [_ends_of_rows(shard) + begin for shard, begin in zip(self._shards, begins, strict=True)]
+        )
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def batch(self, slots_N: NDArray[np.int64]) -> SlotBatch:
         """Return what these slots hold, in their order."""
-        rows_N = self._rows[slots_N]
-        valid_NK = self._valid[slots_N]
-        # Rows behind a text's end are not read: their drafts carry no loss, so any row serves.
-        made_from_NK = rows_N[:, None] + np.where(valid_NK, np.arange(1, self.drafts + 1), 0)
-        states_ND = self._gather("states", rows_N).astype(np.float32)
+        return self._read(self._rows[slots_N], self._valid[slots_N])
+
+    def _read(self, rows_N: NDArray[np.int64], valid_NK: NDArray[np.bool_]) -> SlotBatch:
+        """Return what the slots of these rows hold; behind a text's end its last token stands in."""
+        last_N1 = self._ends[rows_N][:, None] - 1
+        made_from_NK = np.minimum(rows_N[:, None] + np.arange(1, self.drafts + 1), last_N1)
         has_taps = "taps" in self._shards[0]
         return SlotBatch(
-            states_ND,
+            self._gather("states", rows_N).astype(np.float32),
             self._gather("taps", rows_N).astype(np.float32) if has_taps else None,
             self._gather("tokens", made_from_NK).astype(np.int64),
-            self._gather("tokens", made_from_NK + valid_NK).astype(np.int64),
+            self._gather("tokens", np.minimum(made_from_NK + 1, last_N1)).astype(np.int64),
             self._gather("top_ids", made_from_NK).astype(np.int64),
             self._gather("top_logprobs", made_from_NK).astype(np.float32),
             valid_NK,
@@ -119,19 +129,35 @@ class SlotSet:
 def _slots_of(
     shard: Mapping[str, NDArray[Any]], split: int, drafts: int, greedy: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the rows of a shard's slots of a split, and which of their drafts carry loss, [N, K].
-
-    A slot is where drafting can begin: the token after it and the one after that are both the model's own.
-    """
-    answers = np.asarray(shard["loss_mask"], bool)
-    wanted = np.asarray(shard["splits"]) == split
-    if greedy:
-        wanted &= np.asarray(shard["temperatures"]) == 0
+    """Return the rows of a shard's slots of a split, and which of their drafts carry loss, [N, K]."""
+    valid = loss_bearing(shard, drafts)
     starts = np.asarray(shard["starts"], np.int64)
-    lengths = starts[1:] - starts[:-1]
-    ends, chosen = np.repeat(np.cumsum(lengths), lengths), np.repeat(wanted, lengths)
-    rows, padded = np.arange(len(answers)), np.concatenate((answers, np.zeros(drafts + 2, bool)))
-    labels = [rows + 1 + k for k in range(1, drafts + 1)]
-    valid = np.logical_and.accumulate(np.stack([padded[at] & (at < ends) for at in labels], 1), axis=1)
-    slots = np.flatnonzero(chosen & padded[rows + 1] & valid[:, 0])
+    chosen = np.repeat(chosen_texts(shard, split, greedy), starts[1:] - starts[:-1])
+    slots = np.flatnonzero(chosen & valid[:, 0])
     return slots, valid[slots]
+
+
+def chosen_texts(shard: Mapping[str, NDArray[Any]], split: int, greedy: bool) -> NDArray[np.bool_]:
+    """Return which texts of a shard belong to a split, or to its greedy part."""
+    wanted: NDArray[np.bool_] = np.asarray(shard["splits"]) == split
+    return wanted & (np.asarray(shard["temperatures"]) == 0) if greedy else wanted
+
+
+def loss_bearing(shard: Mapping[str, NDArray[Any]], drafts: int) -> NDArray[np.bool_]:
+    """Return for every row of a shard which drafts of its slot carry loss, [rows, K].
+
+    Drafting can begin where the token behind a slot and the one after that are the model's own; it ends with
+    the text.
+    """
+    own = np.asarray(shard["loss_mask"], bool)
+    ends = _ends_of_rows(shard)
+    rows, padded = np.arange(len(own)), np.concatenate((own, np.zeros(drafts + 2, bool)))
+    labels = [rows + 1 + k for k in range(1, drafts + 1)]
+    valid = np.stack([padded[at] & (at < ends) for at in labels], axis=1)
+    valid[:, 0] &= padded[rows + 1]
+    return np.logical_and.accumulate(valid, axis=1)
+
+
+def _ends_of_rows(shard: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    starts = np.asarray(shard["starts"], np.int64)
+    return np.repeat(starts[1:], starts[1:] - starts[:-1])
