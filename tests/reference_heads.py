@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mtp_rt.model_dir import HeadsConfig, read_model_dir
-from reference import Outputs, Reference
+from reference import Reference
 
 
 class HeadsReference(Reference):
@@ -29,22 +29,26 @@ class HeadsReference(Reference):
         self.scored = np.frombuffer(model.tensor("heads.draft_ids"), np.int32) if own else None
 
     @torch.no_grad()
-    def scores(self, tokens: Sequence[int], drafts: Sequence[int], trunk: Outputs | None = None) -> Tensor:
+    def scores(
+        self, tokens: Sequence[int], drafts: Sequence[int], states_TD: Tensor, taps_TLD: Tensor
+    ) -> Tensor:
         """Return the scores [K, V] of draft 1, 2, ... behind `tokens`, where `drafts` [K] were drafted.
 
-        The last of `tokens` is committed but has no state yet. Entry v scores token `scored[v]`, or v.
-        `trunk` holds the states and taps of the others where heads are to be compared alone.
+        Entry v scores token(v).
+
+        Args:
+            tokens: the last one is committed but has no state yet.
+            drafts: what each depth drafted.
+            states_TD: the trunk's states of all but the last token, after the final norm.
+            taps_TLD: the outputs of its layers.
         """
-        trunk = trunk or self.run(tokens[:-1])
-        origin_TD = trunk.states
+        origin_TD = states_TD.double()
         if self.heads.taps:
-            origin_TD = self._product(
-                "heads.fuse.weight", torch.cat([trunk.taps[i] for i in self.heads.taps], -1)
-            )
+            tapped_TD = taps_TLD[:, list(self.heads.taps)].double().flatten(1)
+            origin_TD = self._product("heads.fuse.weight", tapped_TD)
         text = [*tokens, *drafts]
-        states = (
-            self._blocks(origin_TD, text) if self.heads.body == "block" else self._chain(origin_TD[-1:], text)
-        )
+        attends = self.heads.body == "block"
+        states = self._blocks(origin_TD, text) if attends else self._chain(origin_TD[-1:], text)
         unembed = self.output if self.scored is None else "heads.unembed.weight"
         return torch.cat([self._product(unembed, state_1D) for state_1D in states])
 
@@ -152,6 +156,9 @@ class _Block:
         return x_1D + m._mlp(f"{name}.mlp", y_1D)
 
     def _turn(self, x_HS: Tensor, place: int) -> Tensor:
-        empty = torch.zeros(len(x_HS), place + 1, x_HS.shape[1], dtype=x_HS.dtype)
-        empty[:, place] = x_HS
-        return self._model._rotate(empty)[:, place]
+        config, half = self._model.config, x_HS.shape[1] // 2
+        angles = place * config.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
+        apart = config.rope_layout == "half"
+        first, second = x_HS.chunk(2, dim=1) if apart else (x_HS[:, 0::2], x_HS[:, 1::2])
+        turned = (first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin())
+        return torch.cat(turned, dim=1) if apart else torch.stack(turned, dim=-1).flatten(1)

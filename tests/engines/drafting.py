@@ -47,7 +47,7 @@ def draft(
     return Drafts(tokens.reshape(count, width), chances.reshape(count, width))
 
 
-def ready(path: Path, text: Sequence[int] = TEXT, **options: Any) -> Engine:
+def ready(path: Path, text: Sequence[int] = TEXT, *, chunk: int = 64, **options: Any) -> Engine:
     engine = Engine(str(path), **{"threads": 2, "context": 128} | options)
-    feed(engine, 0, text)
+    feed(engine, 0, text, chunk)
     return engine

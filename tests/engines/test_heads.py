@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 from drafting import GREEDY, NEXT, TEXT, Model, draft, ready
-from driving import chain, feed, verify
+from driving import chain, feed, run_alone, verify
 
 from mtp_rt._core import Engine, SamplingParams, pick
 from mtp_rt.errors import ArgumentError, UnsupportedError
 from mtp_rt.model_dir import read_model_dir
-from reference import Outputs
 from reference_heads import HeadsReference
 
 TOP = 8
@@ -43,16 +43,21 @@ def name(heads: dict[str, Any]) -> str:
     return "-".join(f"{key}={value}" for key, value in heads.items() if value not in (None, False, []))
 
 
-def check_against_reference(path: Path, *, tolerance: float, **options: Any) -> None:
-    """The engine's candidates are the reference's best, with its chances, from its own trunk states."""
-    engine = ready(path, two_stage_head=False, **options)
+def check_against_reference(
+    path: Path, *, tolerance: float, chunk: int = 64, text: Sequence[int] = TEXT
+) -> None:
+    """The engine's candidates are the reference's best, with its chances."""
+    engine = Engine(str(path), threads=1, context=256, two_stage_head=False)
+    trunk = run_alone(engine, text)
+    feed(engine, 0, text, chunk)
     reference = HeadsReference(path, simulate=True)
     drafts = draft(engine, width=TOP)
-    states = Engine(str(path), threads=1, max_rows=len(TEXT))
-    found = verify(states, chain(states, 0, TEXT))
-    logits, z, taps = (torch.from_numpy(part).double() for part in found)
-    trunk = Outputs(logits, z, taps.swapaxes(0, 1))
-    scores = reference.scores([*TEXT, NEXT], drafts.tokens[:, 0].tolist(), trunk)
+    scores = reference.scores(
+        [*text, NEXT],
+        drafts.tokens[:, 0].tolist(),
+        torch.from_numpy(trunk.states),
+        torch.from_numpy(trunk.taps),
+    )
     chances = scores.softmax(dim=-1)
     entries = {reference.token(entry): entry for entry in range(scores.shape[1])}
     for k, (tokens, own) in enumerate(zip(drafts.tokens, drafts.chances, strict=True)):
@@ -76,6 +81,39 @@ def test_scores_are_the_references(heads: dict[str, Any], tiny_with_heads: Model
 @pytest.mark.parametrize("preset", ["recurrent", "hydra", "medusa", "gloeckle-linear"])
 def test_quantised_heads(preset: str, kind: str, unembed: str, tiny_with_heads: Model) -> None:
     check_against_reference(tiny_with_heads(preset, kind=kind, unembed=unembed), tolerance=5e-3)
+
+
+@pytest.mark.parametrize("preset", ["fastmtp", "deepseek", "eagle3"])
+def test_quantised_blocks(preset: str, tiny_with_heads: Model) -> None:
+    """Their keys and values have 8 bits, which the reference does not imitate."""
+    check_against_reference(tiny_with_heads(preset), tolerance=0.1)
+
+
+BLOCKS = [
+    fields(wiring, "block", shared=shared, **more)
+    for wiring in ("parallel", "chained", "sequential")
+    for shared in (False, True)
+    for more in ({}, {"output_norm": True, "taps": [0, 1], "draft_vocab_size": 96}, {"window": 5})
+    if not (shared and wiring == "parallel")
+]
+
+
+@pytest.mark.parametrize("heads", BLOCKS, ids=name)
+@pytest.mark.parametrize("chunk", [3, 64])
+def test_blocks_attend_as_the_reference_does(
+    heads: dict[str, Any], chunk: int, tiny_with_heads: Model
+) -> None:
+    path = tiny_with_heads("gloeckle", kind="f32", unembed="f32", **heads)
+    check_against_reference(path, tolerance=1e-2, chunk=chunk)
+
+
+@pytest.mark.parametrize("window", [None, 40])
+def test_blocks_attend_over_long_texts(window: int | None, tiny_with_heads: Model) -> None:
+    """170 positions: behind a cache block's border, most of them long final."""
+    text = [(7 * place * place + 31 * place) % 509 for place in range(170)]
+    for preset in ("fastmtp", "deepseek"):
+        path = tiny_with_heads(preset, kind="f32", unembed="f32", window=window)
+        check_against_reference(path, tolerance=1e-2, text=text)
 
 
 def test_two_stages_find_the_same_tokens(tiny_with_heads: Model) -> None:

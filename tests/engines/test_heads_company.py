@@ -4,7 +4,7 @@ other instruction sets, threads, chunks, neighbours, depths, and a slot or engin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,17 @@ from driving import bits, chain, feed, tree, verify
 from mtp_rt._core import Engine, SamplingParams, available_isas
 from mtp_rt.errors import ArgumentError
 
-PRESETS = ["recurrent", "hydra", "medusa", "gloeckle-linear"]
+PRESETS = [
+    "recurrent",
+    "hydra",
+    "medusa",
+    "gloeckle-linear",
+    "fastmtp",
+    "deepseek",
+    "eagle3",
+    "gloeckle",
+    "causal",
+]
 presets = pytest.mark.parametrize("preset", PRESETS)
 
 
@@ -66,6 +76,54 @@ def test_chunks_do_not_matter(preset: str, chunk: int, tiny_with_heads: Model) -
     engine = Engine(str(path), threads=2, context=128)
     feed(engine, 0, TEXT, chunk=chunk)
     assert draft(engine, width=2).same(draft(ready(path), width=2))
+
+
+LONG = [(7 * place * place + 31 * place) % 509 for place in range(170)]
+ATTENDING = ["fastmtp", "deepseek", "eagle3", "gloeckle", "causal"]
+
+
+@pytest.fixture(scope="module")
+def long_drafts(tiny_with_heads: Model) -> Callable[[str], Drafts]:
+    """Return a function: preset -> its drafts behind LONG, committed 64 rows a call, or `window` with it."""
+    drafts: dict[str, Drafts] = {}
+
+    def get(preset: str, **changes: int) -> Drafts:
+        key = f"{preset}{changes}"
+        if key not in drafts:
+            drafts[key] = draft(
+                ready(tiny_with_heads(preset, **changes), LONG, context=256, threads=1), width=2
+            )
+        return drafts[key]
+
+    return get
+
+
+@pytest.mark.parametrize("preset", ATTENDING)
+@pytest.mark.parametrize("chunk", [1, 5, 128])
+def test_long_texts_in_chunks(
+    preset: str, chunk: int, tiny_with_heads: Model, long_drafts: Callable[[str], Drafts]
+) -> None:
+    engine = ready(tiny_with_heads(preset), LONG, context=256, threads=1, chunk=chunk)
+    assert draft(engine, width=2).same(long_drafts(preset))
+
+
+@pytest.mark.parametrize("preset", ATTENDING)
+@pytest.mark.parametrize("window", [None, 40])
+def test_drafting_on_the_way_changes_nothing(
+    preset: str, window: int | None, tiny_with_heads: Model, long_drafts: Callable[..., Drafts]
+) -> None:
+    """Rounds of drafts of varying depth, rejected rows and false last tokens between the commits."""
+    changes = {} if window is None else {"window": window}
+    engine = Engine(str(tiny_with_heads(preset, **changes)), threads=1, context=256)
+    rng = np.random.default_rng(4)
+    while engine.length(0) < len(LONG):
+        at = engine.length(0)
+        kept = min(int(rng.integers(1, 6)), len(LONG) - at)
+        verify(engine, chain(engine, 0, [*LONG[at : at + kept], 3, 4][: len(LONG) + 2 - at]))
+        engine.commit([(0, range(kept))])
+        if rng.random() < 0.7:
+            draft(engine, int(rng.integers(512)), count=int(rng.integers(1, engine.info.extra_heads + 1)))
+    assert draft(engine, width=2).same(long_drafts(preset, **changes))
 
 
 @presets

@@ -49,8 +49,11 @@ struct AttentionWorker::Step {
   [[nodiscard]] int start() const { return item.block * kContextBlock; }
   [[nodiscard]] KvPlace place(int index) const { return {segment().slot, layer, item.kv_head, index}; }
 
-  // Positions of the block that row r attends to.
+  // Row r attends to positions skipped(r) .. count(r) - 1 of the block.
   [[nodiscard]] int count(int r) const { return std::clamp(row(r).position + 1 - start(), 0, kContextBlock); }
+  [[nodiscard]] int skipped(int r) const {
+    return std::clamp(first_position(batch, row(r)) - start(), 0, kContextBlock);
+  }
 
   // Positions that the call itself computes stand where its rows do.
   [[nodiscard]] int first_own() const { return std::max(segment().base, start()); }
@@ -58,6 +61,7 @@ struct AttentionWorker::Step {
     return batch.paths[static_cast<std::size_t>(row(r).path + position - segment().base)];
   }
   [[nodiscard]] bool in_order(int r) const {
+    if (skipped(r) > 0) return false;  // a block's positions are attended to from the first on
     if (segment().chain) return true;
     for (int position = first_own(); position < start() + count(r); ++position) {
       if (index_of(r, position) != position) return false;
@@ -71,7 +75,7 @@ struct AttentionWorker::Step {
     }
     attend(cache.block(place(start())));
     for (int r = 0; r < item.rows; ++r) {
-      if (count(r) == 0 || in_order(r)) continue;
+      if (count(r) <= skipped(r) || in_order(r)) continue;
       add(r);
       attend(put_in_order(r));
     }
@@ -81,7 +85,7 @@ struct AttentionWorker::Step {
     for (int h = 0; h < item.heads; ++h) {
       const int head = item.kv_head * worker.shape_.group() + item.first_head + h;
       worker.queries_.push_back(memory.query(item.first_row + r, head));
-      worker.counts_.push_back(count(r));
+      worker.counts_.push_back(count(r) - skipped(r));
       worker.partials_.push_back(memory.partials(item.first_row + r, head, batch.context_blocks) +
                                  static_cast<std::size_t>(item.block) * worker.shape_.partial_stride());
     }
@@ -105,6 +109,15 @@ struct AttentionWorker::Step {
 
   [[nodiscard]] KvBlock put_in_order(int r) const {
     const KvBlock ordered{worker.ordered_keys_.data(), worker.ordered_values_.data()};
+    const int skip = skipped(r);
+    if (skip > 0) {
+      for (int i = skip; i < count(r); ++i) {
+        const int index =
+            segment().chain || start() + i < segment().base ? start() + i : index_of(r, start() + i);
+        cache.copy_entry(cache.block(place(index)), index % kContextBlock, ordered, i - skip);
+      }
+      return ordered;
+    }
     if (first_own() > start()) {
       const KvBlock committed = cache.block(place(start()));
       std::memcpy(ordered.keys, committed.keys, cache.block_bytes());

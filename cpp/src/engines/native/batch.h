@@ -1,6 +1,7 @@
 // A verify call, checked and laid out for the trunk.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -51,8 +52,14 @@ struct Batch {
   std::vector<AttentionItem> items;
   std::vector<std::size_t>
       item_starts;         // [threads + 1] thread t computes items item_starts[t] .. [t + 1] - 1
+  int window = 0;          // positions that a row attends back to, itself included; 0: all
   int context_blocks = 0;  // of the row with the longest context
 };
+
+/// The first position that `row` attends to.
+[[nodiscard]] inline int first_position(const Batch& batch, const BatchRow& row) noexcept {
+  return batch.window == 0 ? 0 : std::max(0, row.position + 1 - batch.window);
+}
 
 /// Checks `rows` against the engine and each slot's committed length.
 /// Throws ArgumentError naming the row and field, CapacityError beyond max_rows or the context.

@@ -89,7 +89,8 @@ class NativeEngine final : public Engine, public Timed {
     info_.weight_bytes =
         weights_.layer_bytes() + weights_.head_bytes() - (two_stage ? weights_.head_low_bytes() : 0);
     if (!model_->config().extra_heads) return;
-    heads_.emplace(*model_, kernels_, weights_, pool_, info_.slots, heads_margin(model_->config(), options));
+    heads_.emplace(*model_, kernels_, weights_, pool_, info_.slots, info_.context,
+                   heads_margin(model_->config(), options));
     info_.extra_heads = model_->config().extra_heads->count;
     info_.head_bytes = heads_->bytes_per_depth();
     info_.acceptance = model_->config().extra_heads->acceptance;
@@ -118,7 +119,7 @@ class NativeEngine final : public Engine, public Timed {
       moves.emplace_back(k.slot, offsets_of(k));
     }
     for (const auto& [slot, offsets] : moves) {
-      if (heads_ && !offsets.empty()) heads_->keep(slot, trunk_, last_row(slot, offsets));
+      if (heads_) keep_for_heads(slot, offsets);
       cache_.keep(slot, offsets);
     }
     batch_ = {};
@@ -132,6 +133,7 @@ class NativeEngine final : public Engine, public Timed {
 
   void release(Slot slot) override {
     cache_.clear(checked(slot));
+    if (heads_) heads_->clear(slot);
     std::erase_if(batch_.segments, [slot](const Segment& s) { return s.slot == slot; });
   }
 
@@ -171,9 +173,12 @@ class NativeEngine final : public Engine, public Timed {
     }
   }
 
-  // The row of the last call that stands at the last of `offsets` behind a slot's committed positions.
-  [[nodiscard]] int last_row(Slot slot, const std::vector<std::int32_t>& offsets) const {
-    return std::ranges::find(batch_.segments, slot, &Segment::slot)->first_row + offsets.back();
+  // Rows at `offsets` behind a slot's committed positions, of the last call.
+  void keep_for_heads(Slot slot, const std::vector<std::int32_t>& offsets) {
+    const int first = std::ranges::find(batch_.segments, slot, &Segment::slot)->first_row;
+    for (const std::int32_t offset : offsets) {
+      heads_->keep(slot, trunk_, first + offset, batch_.rows[static_cast<std::size_t>(first + offset)].token);
+    }
   }
 
   // A slot's kept rows as places behind its committed positions: a path from its first row.

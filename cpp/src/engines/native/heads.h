@@ -6,9 +6,10 @@
 #include <span>
 #include <vector>
 
-#include "base/aligned_buffer.h"
 #include "base/parallel.h"
+#include "engines/native/heads_memory.h"
 #include "engines/native/heads_rows.h"
+#include "engines/native/heads_stage.h"
 #include "engines/native/heads_weights.h"
 #include "engines/native/heads_workspace.h"
 #include "engines/native/trunk.h"
@@ -18,12 +19,13 @@ namespace mtp_rt::native {
 class Heads {
  public:
   /// For a model with extra heads. `two_stage_margin` is that of q8 scores; empty: all are exact.
-  /// Throws UnsupportedError on heads that this engine cannot run.
   Heads(const ModelDir& model, const KernelTable& kernels, const PackedWeights& trunk, ThreadPool& pool,
-        int slots, std::optional<float> two_stage_margin);
+        int slots, int context, std::optional<float> two_stage_margin);
 
-  /// `row` of the trunk's last run is the last committed row of `slot`.
-  void keep(Slot slot, const Trunk& trunk, int row) noexcept;
+  /// `row` of the trunk's last run, which reads `token`, is the next committed row of `slot`.
+  void keep(Slot slot, const Trunk& trunk, int row, Token token);
+
+  void clear(Slot slot) noexcept { memory_.clear(slot); }
 
   /// Runs checked rows; see Engine::draft().
   void draft(std::span<const HeadRow> rows, const DraftOutputs& outputs);
@@ -34,12 +36,14 @@ class Heads {
   }
 
  private:
-  friend class HeadsStep;
+  friend class DraftStep;
+  friend class HeadStep;
 
-  [[nodiscard]] std::span<float> state_of(Slot slot) const noexcept {
-    return states_.as<float>().subspan(static_cast<std::size_t>(slot) * state_size_, state_size_);
-  }
+  [[nodiscard]] std::size_t sequences_at_once(std::span<const HeadRow> rows) const noexcept;
+  void plan(HeadsStage& stage) const;
+  void run(std::span<const HeadRow> rows, std::span<const HeadsStage> stages, const DraftOutputs& outputs);
   void finish_chances(std::span<const HeadRow> rows, const DraftOutputs& outputs);
+  void finish_positions(Slot slot);
 
   const ModelConfig config_;
   const HeadsConfig& heads_;
@@ -48,9 +52,12 @@ class Heads {
   ThreadPool& pool_;
   HeadWeights weights_;
   std::optional<float> two_stage_margin_;
+  HeadsWindow window_;
+  HeadsMemory memory_;
+  KvCache cache_;  // a layer per module that attends
+  std::vector<double> frequencies_;
   HeadsWorkspace workspace_;
-  std::size_t state_size_;  // floats kept per slot
-  AlignedBuffer states_;    // [slots, state_size]
+  LayerContext context_;
 };
 
 }  // namespace mtp_rt::native

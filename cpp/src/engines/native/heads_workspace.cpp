@@ -3,46 +3,34 @@
 namespace mtp_rt::native {
 namespace {
 
-std::size_t product(std::initializer_list<int> sizes) {
-  std::size_t total = 1;
-  for (const int n : sizes) total *= static_cast<std::size_t>(n);
-  return total;
+// A layer as wide as a head's, over as many scores.
+ModelConfig layer_config(ModelConfig config, int scores) {
+  config.intermediate_size = config.extra_heads->intermediate_size;
+  config.vocab_size = scores;
+  return config;
 }
 
-AlignedBuffer floats(std::initializer_list<int> sizes) {
-  return AlignedBuffer(product(sizes) * sizeof(float));
+AlignedBuffer floats(int rows, int size) {
+  return AlignedBuffer(static_cast<std::size_t>(rows) * static_cast<std::size_t>(size) * sizeof(float));
 }
 
 }  // namespace
 
-RowVectors::RowVectors(int rows, int size)
-    : memory(floats({rows, size})), squares(product({rows, size / kUnit})) {}
-
-HeadsWorkspace::HeadsWorkspace(const ModelConfig& c, int rows, int threads_count, int scores)
-    : max_rows(rows),
+HeadsWorkspace::HeadsWorkspace(const ModelConfig& c, const KvCache& cache, int max_rows, int max_sequences,
+                               int context, int threads, int scores)
+    : layer(layer_config(c, scores), cache, max_rows, context, threads),
       depths(static_cast<std::size_t>(c.extra_heads->count)),
       segments((static_cast<std::size_t>(scores) + kSegment - 1) / kSegment),
-      origin(floats({rows, c.hidden_size})),
-      state(rows, c.hidden_size),
-      embedded(rows, c.hidden_size),
-      tapped(rows, static_cast<int>(c.extra_heads->taps.size()) * c.hidden_size / kBlock),
-      input(rows, (c.extra_heads->wiring == HeadWiring::sequential ? 2 : 1) * c.hidden_size / kBlock),
-      hidden(rows, c.extra_heads->intermediate_size / kBlock),
-      to_head(rows, c.hidden_size / kBlock),
-      logits(floats({rows, scores})),
-      unit_maxima(product({(scores + kUnit - 1) / kUnit, rows})),
-      ones(static_cast<std::size_t>(rows), 1.0F),
-      sums(static_cast<std::size_t>(rows) * depths * segments),
-      drafts(static_cast<std::size_t>(rows)) {
-  for (int t = 0; t < threads_count; ++t) {
-    ThreadScratch scratch;
-    scratch.unit_memory = floats({2, rows, kUnit});
-    scratch.row_scale.resize(static_cast<std::size_t>(rows));
-    scratch.head_scale.resize(static_cast<std::size_t>(rows));
-    scratch.maxima.resize(static_cast<std::size_t>(rows));
-    threads.push_back(std::move(scratch));
-    segment_copies.emplace_back(kSegment * sizeof(float));
-  }
+      origin(floats(max_rows, c.hidden_size)),
+      embedded(floats(max_rows, c.hidden_size)),
+      embedded_squares(static_cast<std::size_t>(max_rows) * static_cast<std::size_t>(c.hidden_size / kUnit)),
+      tapped(max_rows, static_cast<int>(c.extra_heads->taps.size()) * c.hidden_size / kBlock),
+      input(max_rows, (c.extra_heads->wiring == HeadWiring::sequential ? 2 : 1) * c.hidden_size / kBlock),
+      logits(floats(max_sequences, scores)),
+      sums(static_cast<std::size_t>(max_sequences) * depths * segments),
+      state_scales(static_cast<std::size_t>(threads),
+                   std::vector<float>(static_cast<std::size_t>(max_rows))) {
+  for (int t = 0; t < threads; ++t) segment_copies.emplace_back(kSegment * sizeof(float));
 }
 
 }  // namespace mtp_rt::native

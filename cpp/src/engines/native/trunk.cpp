@@ -1,9 +1,7 @@
 #include "engines/native/trunk.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "base/trigonometry.h"
 #include "engines/native/trunk_step.h"
 
 namespace mtp_rt::native {
@@ -15,22 +13,14 @@ Trunk::Trunk(const ModelConfig& config, const KernelTable& kernels, const Packed
       kernels_(kernels),
       weights_(weights),
       pool_(pool),
-      shape_{config.heads, config.kv_heads, config.head_dim},
+      frequencies_(rotation_frequencies(config)),
       two_stage_margin_(weights.head_is_q8() ? two_stage_margin : std::nullopt),
-      workspace_(config, cache, max_rows, context, pool.threads()) {
+      workspace_(config, cache, max_rows, context, pool.threads()),
+      context_{kernels,      pool,      {config.heads, config.kv_heads, config.head_dim}, config.rms_norm_eps,
+               frequencies_, workspace_} {
   if (config.extra_heads) kept_taps_ = config.extra_heads->taps;
   tapped_ = AlignedBuffer(static_cast<std::size_t>(max_rows) * kept_taps_.size() *
                           static_cast<std::size_t>(config.hidden_size) * sizeof(float));
-  const double step = logarithm(config.rope_theta) * 2.0 / static_cast<double>(config.head_dim);
-  for (int i = 0; i < config.head_dim / 2; ++i)
-    frequencies_.push_back(exponential(-step * static_cast<double>(i)));
-}
-
-float Trunk::row_scale(std::size_t row) const noexcept {
-  const auto blocks = static_cast<std::size_t>(config_.hidden_size / kUnit);
-  float total = 0.0F;
-  for (std::size_t b = 0; b < blocks; ++b) total += workspace_.squares[row * blocks + b];
-  return 1.0F / std::sqrt(total / static_cast<float>(config_.hidden_size) + config_.rms_norm_eps);
 }
 
 void Trunk::copy_state(int row, std::span<float> out) const noexcept {
@@ -41,7 +31,9 @@ void Trunk::copy_state(int row, std::span<float> out) const noexcept {
     std::copy_n(tapped_.as<float>().data() + index * size, size, out.data());
     return;
   }
-  const float scale = row_scale(index);
+  const std::size_t blocks = width / kUnit;
+  const float scale =
+      row_scale(std::span(workspace_.squares).subspan(index * blocks, blocks), config_.rms_norm_eps);
   const float* const residual = workspace_.residual.as<float>().data() + index * width;
   for (std::size_t d = 0; d < width; ++d) out[d] = residual[d] * weights_.final_gain()[d] * scale;
 }

@@ -10,6 +10,7 @@
 #include "engines/native/attention.h"
 #include "engines/native/batch.h"
 #include "engines/native/kv_cache.h"
+#include "engines/native/layer_step.h"
 #include "engines/native/packed_weights.h"
 #include "engines/native/workspace.h"
 
@@ -32,14 +33,11 @@ class Trunk {
   /// Seconds of the last run by phase, as the calling thread saw them.
   [[nodiscard]] const PhaseSeconds& seconds() const noexcept { return seconds_; }
 
-  /// 1 / rms of the residual of row `row`, as the last phase of the last run left it.
-  [[nodiscard]] float row_scale(std::size_t row) const noexcept;
-
   /// What extra heads read of row `row` of the last run: its state after the final norm, or its kept taps one
   /// after the other. `out` has hidden_size times max(1, kept taps) elements.
   void copy_state(int row, std::span<float> out) const noexcept;
 
-  [[nodiscard]] const AttentionShape& shape() const noexcept { return shape_; }
+  [[nodiscard]] const AttentionShape& shape() const noexcept { return context_.shape; }
 
  private:
   friend class TrunkStep;
@@ -48,12 +46,12 @@ class Trunk {
   const KernelTable& kernels_;
   const PackedWeights& weights_;
   ThreadPool& pool_;
-  AttentionShape shape_;
-  std::vector<double> frequencies_;  // [head_dim / 2] radians per position
+  std::vector<double> frequencies_;
   std::optional<float> two_stage_margin_;
   std::vector<std::int32_t> kept_taps_;  // layers whose output is kept of every row, for extra heads
   AlignedBuffer tapped_;                 // [rows, kept taps, hidden]
   Workspace workspace_;
+  LayerContext context_;
   PhaseSeconds seconds_{};
 };
 

@@ -26,7 +26,8 @@ ActivationBuffer::ActivationBuffer(int rows, int blocks) {
 }
 
 Workspace::Workspace(const ModelConfig& c, const KvCache& cache, int max_rows, int context, int threads_count)
-    : residual(floats({max_rows, c.hidden_size})),
+    : width(static_cast<std::size_t>(c.hidden_size)),
+      residual(floats({max_rows, c.hidden_size})),
       squares(product({max_rows, c.hidden_size / kUnit})),
       cosines(product({max_rows, c.head_dim})),
       sines(product({max_rows, c.head_dim})),

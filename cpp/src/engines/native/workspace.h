@@ -45,8 +45,9 @@ struct AttentionScratch {
 struct Workspace {
   Workspace(const ModelConfig& config, const KvCache& cache, int max_rows, int context, int threads);
 
-  AlignedBuffer residual;      // [rows, hidden]
-  std::vector<float> squares;  // [rows, hidden / 32] sums of squares of the residual
+  std::size_t width;           // of the residual
+  AlignedBuffer residual;      // [rows, width]
+  std::vector<float> squares;  // [rows, width / 32] sums of squares of the residual
   std::vector<float> cosines;  // [rows, head_dim]
   std::vector<float> sines;    // [rows, head_dim], negative in even dimensions
   AttentionMemory attention;
