@@ -14,7 +14,7 @@ from shard_files import write_states
 from mtp_rt import _core
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.models.heads import ExtraHeads, heads_config
-from mtp_rt.training.distill.acceptance import Acceptance, measure
+from mtp_rt.training.distill.acceptance import Acceptance, measure, walk
 from mtp_rt.training.distill.export import HeadKinds, write_heads
 from mtp_rt.training.distill.frozen import heads_on
 from mtp_rt.training.distill.native_acceptance import measure_native
@@ -107,6 +107,7 @@ def test_native_acceptance_is_that_of_torch(tiny_model: Path, tmp_path: Path) ->
     ours = measure(heads, slots, np.arange(len(slots)), torch.float32)
     native = measure_native(tmp_path / "model", tmp_path / "states", 10_000, threads=1)
     assert native.slots == ours.slots
+    assert 1 < native.walked < native.tokens_per_step + 1
     assert all(0.2 < chance < 0.95 for chance in ours.alpha)
     np.testing.assert_allclose(native.alpha, ours.alpha, atol=0.02)  # states are stored in 16 bits
 
@@ -133,3 +134,8 @@ def test_acceptance_counts_only_what_could_be_asked() -> None:
     assert counted.alpha == (1.0, 0.5, 0.0)
     assert counted.cumulative == (1.0, 0.5, 0.0)
     assert counted.tokens_per_step == 2.5
+
+
+def test_a_walk_steps_over_what_it_accepted() -> None:
+    """By hand: steps at 0 (3 tokens), 3 (1), 4 (2) in the first text, at 0 (1) and 1 (1) in the second."""
+    assert walk([[2, 0, 1, 0, 1, 0], [0, 0]]) == (3 + 1 + 2 + 1 + 1) / 5

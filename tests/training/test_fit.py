@@ -27,6 +27,7 @@ CONFIG = FitConfig(
     learning_rate=5e-3,
     warm_up=5,
     averaging=0.9,
+    dropout=0.0,
     dtype="float32",
     evaluate_every=1e9,
     dev_slots=256,

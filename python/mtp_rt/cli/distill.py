@@ -61,6 +61,14 @@ Resume = Annotated[
 ]
 Slots = Annotated[int, options.option("--slots", min=1, max=256, help="Dialogues written side by side.")]
 Seed = Annotated[int, options.option("--seed", min=0, help="Same seed, same text.")]
+ShipVocab = Annotated[
+    int | None,
+    options.option(
+        "--ship-vocab",
+        min=32,
+        help="Tokens that the finished heads can guess, fewer than --draft-vocab to make them smaller.",
+    ),
+]
 HeadsKind = Annotated[Kind, options.option("--heads-kind", help="How the heads' matrices are stored.")]
 UnembedKind = Annotated[
     Kind, options.option("--unembed-kind", help="How the heads' output matrix is stored.")
@@ -91,6 +99,7 @@ def distill(
     threads: options.Threads = None,
     heads_kind: HeadsKind = "q4",
     unembed_kind: UnembedKind = "q8",
+    ship_vocab: ShipVocab = None,
     json_output: options.Json = False,
 ) -> None:
     """Teach a model to guess ahead of itself.
@@ -107,16 +116,17 @@ def distill(
         raise UnsupportedError("distill trains with PyTorch, which is not here: pip install 'mtp-rt[train]'")
     from mtp_rt.training.distill.export import HeadKinds
     from mtp_rt.training.distill.fit_config import FitConfig
-    from mtp_rt.training.distill.pipeline import Wishes, open_run
+    from mtp_rt.training.distill.pipeline import Wishes, check_wishes, open_run
     from mtp_rt.training.distill.pipeline import distill as run_distill
 
     supplied = None if prompts is None else _read_prompts(prompts)
     count = threads or 0
     config = FitConfig(preset, heads, draft_vocab=draft_vocab or None, hours=hours, seed=seed, threads=count)
     kinds = HeadKinds(heads_kind, unembed_kind)
-    wishes = Wishes(config, tokens, seed, supplied, slots, count, kinds)
+    wishes = Wishes(config, tokens, seed, supplied, slots, count, kinds, ship_vocab)
     with show_progress() as progress:
         model_dir = hub.resolve_model(model or hub.DEFAULT_MODEL, progress=progress)
+        check_wishes(model_dir, wishes)
         run = open_run(out, model_dir, resume=resume)
         summary = run_distill(run, model_dir, wishes, _listener(progress))
     if json_output:

@@ -5,6 +5,7 @@ Shape letters: N slots, K drafts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,11 +28,14 @@ class Acceptance:
         alpha: chance that draft k stands where the drafts before it stood; [K].
         cumulative: chance C_k that drafts 1 .. k all stand; [K].
         slots: how many slots were asked.
+        walked: tokens per step of decoding that steps through the texts, so that most of its steps begin
+            where drafts are wrong; None where slots were asked at random.
     """
 
     alpha: tuple[float, ...]
     cumulative: tuple[float, ...]
     slots: int
+    walked: float | None = None
 
     @property
     def tokens_per_step(self) -> float:
@@ -46,6 +50,23 @@ class Acceptance:
         asked_K = (before_NK & valid_NK).sum(axis=0)
         alpha = stood_NK.sum(axis=0) / np.maximum(asked_K, 1)
         return cls(tuple(map(float, alpha)), tuple(map(float, np.cumprod(alpha))), len(right_NK))
+
+
+def walk(stood: Sequence[Sequence[int]]) -> float:
+    """Return the tokens per step of decoding through texts.
+
+    Args:
+        stood: for each text and each of its positions how many drafts stand when a step begins there: that
+            step yields them and one more token.
+    """
+    tokens = steps = 0
+    for counts in stood:
+        at = 0
+        while at < len(counts):
+            tokens += counts[at] + 1
+            steps += 1
+            at += counts[at] + 1
+    return tokens / max(steps, 1)
 
 
 @torch.no_grad()

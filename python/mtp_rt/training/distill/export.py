@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from mtp_rt.convert.heads_package import Base, assemble, write_heads_package
 from mtp_rt.convert.quantize import quantize
 from mtp_rt.errors import ModelFormatError
-from mtp_rt.model_dir import HeadsConfig, Kind, ModelDir, Tensor, heads_layout_of, parts_of, read_model_dir
+from mtp_rt.model_dir import HeadsConfig, Kind, ModelDir, heads_layout_of, parts_of, read_model_dir
+from mtp_rt.model_dir import Tensor as StoredTensor
 from mtp_rt.models.heads import ExtraHeads, heads_config
 from mtp_rt.training.distill.acceptance import Acceptance
 from mtp_rt.training.distill.checkpoint import load_checkpoint
@@ -73,7 +75,15 @@ def trained_heads(model_dir: Path, checkpoint: Path) -> TrainedHeads:
     return TrainedHeads(heads, config, Place(**saved["place"]))
 
 
-def stored_heads(heads: ExtraHeads, model: ModelDir, kinds: HeadKinds) -> Iterator[Tensor]:
+def with_draft_vocabulary(heads: ExtraHeads, model: ModelDir, ids: Tensor) -> ExtraHeads:
+    """Return the same heads with other rows of the trunk's output matrix: nothing is trained in them."""
+    config = replace(heads.config, draft_vocab_size=len(ids))
+    other = heads_on(model, config, ids)
+    other.load_state_dict(heads.state_dict())
+    return other
+
+
+def stored_heads(heads: ExtraHeads, model: ModelDir, kinds: HeadKinds) -> Iterator[StoredTensor]:
     """Give the stored tensors of heads on a trunk."""
     weights = {f"heads.{name}": value for name, value in heads.state_dict().items()}
     weights[UNEMBED] = heads.unembedding

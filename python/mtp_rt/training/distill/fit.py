@@ -102,7 +102,9 @@ class Fitter:
         )
         if counts is None:
             counts = self._train.token_counts(model.config.vocab_size)
-        ids = most_frequent(counts, config.draft_vocab) if saved is None else saved["draft_ids"]
+        ids = saved["draft_ids"] if saved is not None else None
+        if saved is None and config.draft_vocab is not None:
+            ids = most_frequent(counts, config.draft_vocab)
         self._coverage = 1.0 if ids is None else float(counts[ids.numpy()].sum() / counts.sum())
         torch.manual_seed(config.seed)
         self.heads = heads_on(model, described, ids).to(self._device)

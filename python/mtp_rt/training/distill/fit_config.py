@@ -53,13 +53,13 @@ class FitConfig:
     learning_rate: float = 2e-3
     warm_up: int = 100
     final_rate: float = 0.02
-    weight_decay: float = 0.01
+    weight_decay: float = 0.1
     clip: float = 1.0
     weights: WeightRule = "beta"
     beta: float = 0.8
     label_share: float = 0.2
     negatives: int = 512
-    dropout: float = 0.0
+    dropout: float = 0.2
     averaging: float = 0.998
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     seed: int = 0

@@ -14,8 +14,8 @@ from mtp_rt.models.layers import BlockShape
 from mtp_rt.models.weights import read_matrix
 
 
-def most_frequent(counts: NDArray[np.int64], size: int | None) -> Tensor | None:
-    """Return the draft vocabulary: the `size` most frequent tokens, ascending; None stands for all of them.
+def most_frequent(counts: NDArray[np.int64], size: int) -> Tensor:
+    """Return the draft vocabulary: the `size` most frequent tokens, ascending.
 
     Args:
         counts: how often each token of the vocabulary occurs.
@@ -24,8 +24,6 @@ def most_frequent(counts: NDArray[np.int64], size: int | None) -> Tensor | None:
     Raises:
         ArgumentError: there are fewer tokens than that.
     """
-    if size is None:
-        return None
     if size > len(counts):
         raise ArgumentError(f"draft_vocab: {size} is more than the model's vocabulary, {len(counts)}")
     return torch.from_numpy(np.sort(np.argsort(-counts, kind="stable")[:size]))

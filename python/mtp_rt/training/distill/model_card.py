@@ -23,7 +23,7 @@ Development split, greedy, measured in the native engine with the weights as sto
 | --- | --- | --- |
 {table}
 
-Tokens per step: {tokens_per_step:.2f}.
+Tokens per step: {tokens_per_step:.2f} from any position, {walked:.2f} when decoding steps through the texts.
 
 ## How they were made
 
@@ -61,6 +61,7 @@ def model_card(model: ModelDir, trained: TrainedHeads, measured: Acceptance, run
         slots=measured.slots,
         table="\n".join(f"| {k} | {alpha:.3f} | {stands:.3f} |" for k, (alpha, stands) in pairs),
         tokens_per_step=measured.tokens_per_step,
+        walked=measured.walked or measured.tokens_per_step,
         stages=_settings(run["stages"]),
         visits=f"{trained.place.visits:,}",
         steps=f"{trained.place.step:,}",

@@ -7,13 +7,13 @@ its own state. Texts run side by side in the engine's slots.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from mtp_rt import _core
-from mtp_rt.training.distill.acceptance import Acceptance
+from mtp_rt.training.distill.acceptance import Acceptance, walk
 from mtp_rt.training.distill.shards import SPLITS, read_shard, shard_paths
 
 _SLOTS, _ROWS = 8, 64
@@ -27,7 +27,7 @@ class _Text:
         tokens: prompt and answer.
         first: where the answer begins.
         at: tokens that are committed.
-        right: for every position asked, which drafts were right; those behind the text's end are left out.
+        right: for every position asked, which drafts were right, as far as the text goes.
     """
 
     tokens: list[int]
@@ -117,6 +117,12 @@ def _counted(texts: Sequence[_Text], drafts: int) -> Acceptance:
     same as long as the drafts before stood, and what comes after a wrong draft is not counted.
     """
     asked = [right for text in texts for right in text.right]
-    valid = np.array([[k < len(right) for k in range(drafts)] for right in asked], bool)
-    stood = np.array([[k < len(right) and right[k] for k in range(drafts)] for right in asked], bool)
-    return Acceptance.of(stood.reshape(-1, drafts), valid.reshape(-1, drafts))
+    valid = np.array([[k < len(right) for k in range(drafts)] for right in asked], bool).reshape(-1, drafts)
+    right = np.zeros_like(valid)
+    right[valid] = np.concatenate([np.zeros(0, bool), *map(np.array, asked)])
+    stood = [[_leading(right) for right in text.right] for text in texts]
+    return replace(Acceptance.of(right, valid), walked=walk(stood))
+
+
+def _leading(right: list[bool]) -> int:
+    return next((k for k, stands in enumerate(right) if not stands), len(right))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from mtp_rt.errors import ArgumentError
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.models.heads import heads_config
 from mtp_rt.training.distill.acceptance import Acceptance
-from mtp_rt.training.distill.export import HeadKinds, trained_heads, write_heads
+from mtp_rt.training.distill.export import HeadKinds, trained_heads, with_draft_vocabulary, write_heads
 from mtp_rt.training.distill.fit import BEST, Fitter, Report
 from mtp_rt.training.distill.fit_config import FitConfig
+from mtp_rt.training.distill.frozen import most_frequent
 from mtp_rt.training.distill.line_file import read_lines
 from mtp_rt.training.distill.model_card import model_card
 from mtp_rt.training.distill.native_acceptance import measure_native
@@ -42,6 +43,7 @@ class Wishes:
         slots: dialogues written side by side.
         threads: 0 takes one per available core.
         kinds: how the heads are stored.
+        ship_vocab: tokens that the shipped heads can guess, at most as many as in training; None: as many.
     """
 
     fit: FitConfig
@@ -51,6 +53,7 @@ class Wishes:
     slots: int = 32
     threads: int = 0
     kinds: HeadKinds = field(default_factory=HeadKinds)
+    ship_vocab: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,24 @@ class Listener:
     plan: Callable[[RecordPlan], None]
     fit: Callable[[Report], None]
     note: Callable[[str], None]
+
+
+def check_wishes(model_dir: Path, wishes: Wishes) -> None:
+    """Check what the model decides about, before anything is written.
+
+    Raises:
+        ArgumentError: no such preset, or a number that does not fit the model.
+    """
+    config, trunk = wishes.fit, read_model_dir(model_dir).config
+    for size in (config.draft_vocab, wishes.ship_vocab):
+        heads_config(
+            config.preset,
+            trunk,
+            config.heads,
+            intermediate_size=config.intermediate_size,
+            draft_vocab_size=size,
+            window=config.window,
+        )
 
 
 def open_run(out: Path, model_dir: Path, *, resume: bool) -> RunFolder:
@@ -120,6 +141,7 @@ def distill(run: RunFolder, model_dir: Path, wishes: Wishes, listener: Listener)
         "answer_tokens": written.answer_tokens,
         "acceptance": list(measured.alpha),
         "tokens_per_step": measured.tokens_per_step,
+        "walked_tokens_per_step": measured.walked,
     }
 
 
@@ -127,7 +149,10 @@ def ship(
     run: RunFolder, model_dir: Path, checkpoint: Path, wishes: Wishes, note: Callable[[str], None]
 ) -> Acceptance:
     """Quantise a checkpoint's heads, write RUN/package and RUN/model, measure them in the native engine."""
-    trained = trained_heads(model_dir, checkpoint)
+    model, trained = read_model_dir(model_dir), trained_heads(model_dir, checkpoint)
+    if wishes.ship_vocab is not None:
+        chosen = most_frequent(_token_counts(run, model.config.vocab_size), wishes.ship_vocab)
+        trained = replace(trained, heads=with_draft_vocabulary(trained.heads, model, chosen))
     write_heads(trained.heads, model_dir, run.path, wishes.kinds, acceptance=None, card="")
     measured = measure_native(run.path / "model", run.states_dir, wishes.fit.dev_slots, wishes.threads)
     lost = trained.place.best - measured.tokens_per_step
@@ -137,7 +162,7 @@ def ship(
             f"{trained.place.best:.3f}; --heads-kind q8 or --unembed-kind q8 may keep more"
         )
     described = json.loads((run.path / RUN_FILE).read_bytes())
-    card = model_card(read_model_dir(model_dir), trained, measured, described)
+    card = model_card(model, trained, measured, described)
     write_heads(trained.heads, model_dir, run.path, wishes.kinds, acceptance=measured, card=card)
     return measured
 
