@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from tiny_dirs import CONFIG, tiny_parts
 
 from mtp_rt.errors import ArgumentError, ModelFormatError, UnsupportedError
-from mtp_rt.model_dir import read_model_dir, write_model_dir
+from mtp_rt.model_dir import ModelDir, read_model_dir, write_model_dir
 
 Stream = Iterator[tuple[str, str, tuple[int, ...], Any]]
 
@@ -71,6 +72,23 @@ def test_extra_files_come_from_bytes_or_paths(tmp_path: Path) -> None:
     write_model_dir(tmp_path / "m", CONFIG, stream(), {"tokenizer.json": tmp_path / "source", "notes": b"n"})
     assert (tmp_path / "m" / "tokenizer.json").read_bytes() == b"{}"
     assert (tmp_path / "m" / "notes").read_bytes() == b"n"
+
+
+def test_derived_files_are_made_from_the_written_weights(tmp_path: Path) -> None:
+    """A derived file may say where a tensor lies: it does lie there in the end."""
+
+    def derive(model: ModelDir) -> dict[str, bytes]:
+        return {"where": json.dumps({name: [t.begin, t.end] for name, t in model.tensors.items()}).encode()}
+
+    write_model_dir(tmp_path / "m", CONFIG, stream(), {"notes": b"n"}, derive=derive)
+    where = json.loads((tmp_path / "m" / "where").read_bytes())
+    assert where == {name: [t.begin, t.end] for name, t in read_model_dir(tmp_path / "m").tensors.items()}
+    for taken in ("notes", "config.json", "a/b"):
+        with pytest.raises(ArgumentError, match="derive"):
+            write_model_dir(
+                tmp_path / "x", CONFIG, stream(), {"notes": b"n"}, derive=lambda _, taken=taken: {taken: b""}
+            )
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
 
 
 def broken_off() -> Stream:

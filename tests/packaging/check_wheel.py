@@ -12,6 +12,7 @@ NEEDED = {
     "mtp_rt/_core.abi3.so",
     "mtp_rt/_core.pyi",
     "mtp_rt/py.typed",
+    "mtp_rt/export/graphs/trunk.py",
     "mtp_rt/lib/libmtp_rt.so",
     "mtp_rt/lib/cmake/mtp_rt/mtp_rt-config.cmake",
     "mtp_rt/include/mtp_rt/engine.h",

@@ -12,6 +12,7 @@ import pytest
 from repository import ROOT, files, name
 
 PACKAGE = ROOT / "python" / "mtp_rt"
+EXPORT = ROOT / "export"  # installed as mtp_rt.export
 HEAVY_LIBRARIES = {"torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "transformers"}
 HEAVY_ROOMS = {"models", "training", "tasks", "export"}  # may import them when they are imported
 
@@ -43,6 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "hub": FILES | {"convert"},
     "llm": RUN | {"completer", "generation", "runner"},
     "bench": RUN | {"llm", "convert"},
+    "export": {"errors", "model_dir", "convert"},
     "models": {"errors", "model_dir", "convert"},
     "training": FILES | {"_core", "request", "tokenizer", "convert", "models"},
     "cli": RUN | {"llm", "bench", "convert", "training", "export", "__init__"},
@@ -50,8 +52,15 @@ ROOMS: dict[str, set[str]] = {
 }
 
 
+def parts(path: Path) -> tuple[str, ...]:
+    """The path below the installed package."""
+    if path.is_relative_to(EXPORT):
+        return ("export", *path.relative_to(EXPORT).parts)
+    return path.relative_to(PACKAGE).parts
+
+
 def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return parts(path)[0].removesuffix(".py")
 
 
 def is_light(path: Path) -> bool:
@@ -60,7 +69,7 @@ def is_light(path: Path) -> bool:
 
 def imports(tree: ast.Module, path: Path) -> Iterator[str]:
     """Full dotted names of everything a module imports, in functions too."""
-    package = ["mtp_rt", *path.relative_to(PACKAGE).parts[:-1]]
+    package = ["mtp_rt", *parts(path)[:-1]]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -71,13 +80,13 @@ def imports(tree: ast.Module, path: Path) -> Iterator[str]:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    rooms = {child.name.split(".")[0] for child in PACKAGE.iterdir()}
+    rooms = {"export"} | {child.name.split(".")[0] for child in PACKAGE.iterdir()}
     targets = [target.split(".") for target in imports(ast.parse(path.read_text()), path)]
-    ours = [parts for parts in targets if parts[0] == "mtp_rt"]
-    return {parts[1] if len(parts) > 1 and parts[1] in rooms else "__init__" for parts in ours}
+    ours = [target for target in targets if target[0] == "mtp_rt"]
+    return {target[1] if len(target) > 1 and target[1] in rooms else "__init__" for target in ours}
 
 
-@pytest.mark.parametrize("path", files("python", suffixes={".py"}), ids=name)
+@pytest.mark.parametrize("path", files("python", "export", suffixes={".py"}), ids=name)
 def test_imports_follow_the_table(path: Path) -> None:
     here = room(path)
     assert here in ROOMS, f"say in ROOMS what {here} may import, and in docs/design.md what it is"

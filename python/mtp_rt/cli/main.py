@@ -19,6 +19,7 @@ COMMANDS = {
     "models": "models",
     "pull": "pull",
     "import": "import_",
+    "export": "export",
     "distill": "distill",
     "inspect": "inspect",
     "env": "env",

@@ -19,6 +19,7 @@ from mtp_rt.model_dir import (
     JsonFields,
     ModelDir,
     Tensor,
+    carried_files,
     read_heads,
     read_model_dir,
     write_model_dir,
@@ -192,12 +193,8 @@ def assemble(base: str | Path, package: str | Path, target: str | Path, *, repla
     config["mtp_rt"]["heads"] = _json_fields(heads.heads)
     # The weights' file is another one now: what the trunk was made from still names it.
     config["mtp_rt"]["source"] = {**model.config.source, "sha256": heads.base.sha256}
-    copied = {
-        path.name: path
-        for path in sorted(model.path.iterdir())
-        if path.is_file() and path.name not in {CONFIG_FILE, WEIGHTS_FILE}
-    }
-    write_model_dir(target, config, _trunk_and_heads(model, heads), copied, replace=replace)
+    tensors = _trunk_and_heads(model, heads)
+    write_model_dir(target, config, tensors, carried_files(model), replace=replace)
 
 
 def _trunk_and_heads(model: ModelDir, heads: HeadsPackage) -> Iterator[Tensor]:

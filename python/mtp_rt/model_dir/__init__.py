@@ -9,7 +9,7 @@ from mtp_rt.model_dir.json_text import JsonFields
 from mtp_rt.model_dir.layout import Kind, Layout, heads_layout_of, layout_of, output_matrix, parts_of
 from mtp_rt.model_dir.reader import ModelDir, describe, read_model_dir
 from mtp_rt.model_dir.safetensors import StoredTensor
-from mtp_rt.model_dir.writer import Tensor, write_model_dir
+from mtp_rt.model_dir.writer import Tensor, carried_files, write_model_dir
 
 __all__ = [
     "HeadsConfig",
@@ -20,6 +20,7 @@ __all__ = [
     "ModelDir",
     "StoredTensor",
     "Tensor",
+    "carried_files",
     "describe",
     "heads_layout_of",
     "layout_of",

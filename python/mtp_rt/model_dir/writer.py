@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.model_dir.config import CONFIG_FILE, MAX_CONFIG_BYTES, ModelConfig, parse_model_config
 from mtp_rt.model_dir.layout import layout_of, parts_of
-from mtp_rt.model_dir.reader import read_model_dir
+from mtp_rt.model_dir.reader import ModelDir, read_model_dir
 from mtp_rt.model_dir.safetensors import (
     DTYPE_BYTES,
     LENGTH_BYTES,
@@ -24,6 +24,7 @@ from mtp_rt.model_dir.whole import fill_file, whole_directory, write_file
 
 Tensor = tuple[str, str, Sequence[int], Any]  # name, dtype, shape, buffer
 
+_DERIVED = {".onnx", ".engine"}  # suffixes of files that are made for the weights beside them
 _WIDEST_ELEMENT = max(DTYPE_BYTES.values())
 
 
@@ -33,6 +34,7 @@ def write_model_dir(
     tensors: Iterable[Tensor],
     extra_files: Mapping[str, bytes | Path] | None = None,
     *,
+    derive: Callable[[ModelDir], Mapping[str, bytes]] | None = None,
     replace: bool = False,
 ) -> None:
     """Write a complete model directory and rename it into place.
@@ -49,6 +51,8 @@ def write_model_dir(
             protocol (a numpy array too) of exactly product(shape) elements, little-endian. A generator may
             make each when asked.
         extra_files: top-level files to add, by name: their bytes, or a path to copy.
+        derive: makes further files, by name, from the directory once its weights lie in it: files that say
+            where in model.safetensors a weight is.
         replace: whether a directory at `target` that is not empty may be replaced.
 
     Raises:
@@ -59,12 +63,30 @@ def write_model_dir(
         OSError: the disk is full or not writable.
     """
     extra_files = extra_files or {}
-    for name in extra_files:
-        if name in {CONFIG_FILE, WEIGHTS_FILE, "", ".", ".."} or "/" in name or "\0" in name:
-            raise ArgumentError(f"extra_files: {name!r} is not a plain file name of its own")
+    _check_names("extra_files", extra_files)
     with whole_directory(target, replace=replace) as temporary:
         _fill(temporary, config, tensors, extra_files)
-        read_model_dir(temporary)
+        written = read_model_dir(temporary)
+        derived = {} if derive is None else derive(written)
+        _check_names("derive", derived, taken=extra_files)
+        for name, content in derived.items():
+            write_file(temporary / name, content)
+
+
+def carried_files(model: ModelDir) -> dict[str, Path]:
+    """Return the files that a directory with other weights keeps, by name."""
+    return {
+        path.name: path
+        for path in sorted(model.path.iterdir())
+        if path.is_file() and path.name not in {CONFIG_FILE, WEIGHTS_FILE} and path.suffix not in _DERIVED
+    }
+
+
+def _check_names(argument: str, names: Iterable[str], taken: Container[str] = ()) -> None:
+    for name in names:
+        ours = name in {CONFIG_FILE, WEIGHTS_FILE} or name in taken
+        if ours or name in {"", ".", ".."} or "/" in name or "\0" in name:
+            raise ArgumentError(f"{argument}: {name!r} is not a plain file name of its own")
 
 
 def _fill(

@@ -1,0 +1,99 @@
+"""A model directory -> a model directory with ONNX graphs, or with weights of other kinds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from mtp_rt.convert.assemble import Kinds, Progress
+from mtp_rt.errors import ArgumentError, UnsupportedError
+from mtp_rt.export.requantize import described, tensors_in, wanted_kinds
+from mtp_rt.model_dir import ModelDir, Tensor, carried_files, read_model_dir, write_model_dir
+from mtp_rt.model_dir.config import CONFIG_FILE
+
+
+def export_model(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    onnx: bool = False,
+    quantize: str | None = None,
+    lm_head: str | None = None,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write the model directory `source` to `target`, which appears complete or not at all.
+
+    The graphs hold no weights: they point into the model.safetensors that is written with them. Other files
+    of the directory are copied.
+
+    Args:
+        source: a model directory.
+        target: the one to write; may be `source` with `replace`.
+        onnx: add verify.onnx and, where the model has extra heads, the draft graphs and all_heads.onnx.
+        quantize: kind of the matrices of layers and heads: "f32", "bf16", "q8" or "q4"; None: as they are.
+        lm_head: kind of the embedding, the output matrix and the heads' own output matrix, likewise.
+        replace: replace a directory at `target` that is not empty.
+        progress: called with (what, done, total).
+
+    Raises:
+        ArgumentError: nothing is asked for, an option has no such value, or `target` is not empty.
+        ModelFormatError: `source` is no model directory or a damaged one.
+        UnsupportedError: the package onnx is missing.
+        OSError: the disk is full or not writable.
+    """
+    asked = Kinds.from_options(quantize, lm_head)
+    if not onnx and asked == Kinds(None, None):
+        raise ArgumentError("nothing to export: ask for onnx, quantize or lm_head")
+    if onnx:
+        _need_onnx()
+    model = read_model_dir(source)
+    config = json.loads((model.path / CONFIG_FILE).read_bytes())
+    kinds = wanted_kinds(model, asked.layers, asked.head)
+    if kinds != model.kinds:
+        config["mtp_rt"] = described(config["mtp_rt"], model, kinds)
+    write_model_dir(
+        target,
+        config,
+        _counted(tensors_in(model, kinds), len(model.tensors), progress),
+        carried_files(model),
+        derive=partial(_graphs, progress=progress) if onnx else None,
+        replace=replace,
+    )
+
+
+def _need_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise UnsupportedError(
+            "export to ONNX needs the package onnx: pip install 'mtp-rt[export]'"
+        ) from None
+
+
+def _counted(tensors: Iterator[Tensor], total: int, progress: Progress | None) -> Iterator[Tensor]:
+    for done, tensor in enumerate(tensors):
+        if progress is not None:
+            progress("writing weights", min(done, total), total)
+        yield tensor
+
+
+def _graphs(model: ModelDir, progress: Progress | None) -> Mapping[str, bytes]:
+    from mtp_rt.export.check import check_structure
+    from mtp_rt.export.graphs.all_heads import all_heads_graph
+    from mtp_rt.export.graphs.draft import draft_graphs
+    from mtp_rt.export.graphs.trunk import verify_graph
+
+    if progress is not None:
+        progress("writing graphs", 0, 1)
+    graphs: dict[str, Any] = {"verify.onnx": verify_graph(model)}
+    if model.config.extra_heads is not None:
+        graphs |= {**draft_graphs(model), "all_heads.onnx": all_heads_graph(model)}
+    for name, graph in graphs.items():
+        check_structure(graph, name, model)
+    if progress is not None:
+        progress("writing graphs", 1, 1)
+    return {name: graph.SerializeToString(deterministic=True) for name, graph in graphs.items()}

@@ -1,0 +1,143 @@
+"""Where the rows of a call stand: their positions, what each may see, and the caches they are written to.
+
+A sequence's place c of a cache holds position c while c < length; the rows of the call are written to the
+places length, length + 1, ... in the order in which they are given, whatever their positions (rows of a tree
+may share one).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mtp_rt.export.builder import BOOL, FLOAT, INT64, Graph, Shape
+from mtp_rt.model_dir.heads import MAX_HEADS
+
+_FINE = 256  # positions per row of the coarse rotation table
+
+
+@dataclass(frozen=True)
+class Places:
+    """The rows of one call, as values of the graph.
+
+    Attributes:
+        lengths: places that are filled, [B].
+        positions: of each row, [B, W].
+        visible: which places of the cache a row sees, itself included, [B, W, C].
+        cache_positions: the position that each place holds, [B or 1, C].
+    """
+
+    lengths: str
+    positions: str
+    visible: str
+    cache_positions: str
+
+    def mask(self, g: Graph, window: int | None = None) -> str:
+        """Return what each row sees, [B, 1, W, C]; with `window`, only that many positions back."""
+        visible = self.visible
+        if window is not None:
+            visible = g.op("And", visible, within(g, self.cache_positions, self.positions, window))
+        return g.unsqueeze(visible, 1)
+
+
+def within(g: Graph, cache_positions: str, positions: str, window: int) -> str:
+    """Return [B, rows, C]: whether a place lies less than `window` positions before a row's position."""
+    first = g.unsqueeze(g.op("Sub", positions, g.constant(window)), 2)
+    return g.op("Greater", g.unsqueeze(cache_positions, 1), first)
+
+
+def tree_places(g: Graph, capacity: str) -> Places:
+    """Declare the inputs of rows that form a tree. `capacity` is C, as [1]."""
+    positions = g.input("positions", INT64, ["batch", "width"])
+    lengths = g.input("lengths", INT64, ["batch"])
+    tree = g.input("tree", BOOL, ["batch", "width", "width"])
+    width, places = g.size(tree, 1), g.count(capacity)
+    offset = g.op("Sub", g.unsqueeze(places, 0), g.unsqueeze(lengths, 1))  # [B, C]; from 0: rows of this call
+    last = g.op("Squeeze", g.op("Sub", width, g.constant([1])), g.constant([0]))
+    row = g.op("Clip", offset, g.constant(0), last)
+    shape = g.op("Concat", g.size(tree, 0), width, capacity, axis=0)
+    seen = g.op("GatherElements", tree, g.op("Expand", g.unsqueeze(row, 1), shape), axis=2)
+    committed = g.op("Less", offset, g.constant(0))
+    given = g.op("Less", offset, width)
+    visible = g.op("Or", g.unsqueeze(committed, 1), g.op("And", g.unsqueeze(given, 1), seen))
+    held = g.op("Where", committed, places, g.op("GatherElements", positions, row, axis=1))
+    return Places(lengths, positions, visible, held)
+
+
+def chain_places(g: Graph, width: str, capacity: str) -> Places:
+    """Declare the input of rows that follow each other. `width` and `capacity` are W and C, as [1]."""
+    lengths = g.input("lengths", INT64, ["batch"])
+    positions = g.op("Add", g.unsqueeze(lengths, 1), g.unsqueeze(g.count(width), 0))
+    places = g.unsqueeze(g.count(capacity), 0)
+    visible = g.op("LessOrEqual", g.unsqueeze(places, 1), g.unsqueeze(positions, 2))
+    return Places(lengths, positions, visible, places)
+
+
+def rotation(g: Graph, positions: str) -> tuple[str, str]:
+    """Return cosine and sine of every position's angles, [B, rows, S / 2].
+
+    From two small tables, by the addition theorem: position = 256 a + b. Angles computed in the graph would
+    lose digits as positions grow; one table of all positions would be stored in every file.
+    """
+    key = ("rotation", positions)
+    if key not in g.memo:
+        coarse_cos, coarse_sin, fine_cos, fine_sin = _tables(g)
+        a = g.op("Div", positions, g.constant(_FINE))
+        b = g.op("Mod", positions, g.constant(_FINE))
+        ca, sa = g.op("Gather", coarse_cos, a), g.op("Gather", coarse_sin, a)
+        cb, sb = g.op("Gather", fine_cos, b), g.op("Gather", fine_sin, b)
+        cos = g.op("Sub", g.op("Mul", ca, cb), g.op("Mul", sa, sb))
+        sin = g.op("Add", g.op("Mul", sa, cb), g.op("Mul", ca, sb))
+        g.memo[key], g.memo["sine", positions] = cos, sin
+    return g.memo[key], g.memo["sine", positions]
+
+
+def _tables(g: Graph) -> list[str]:
+    config = g.config
+    half = config.head_dim // 2
+    frequencies = config.rope_theta ** (-np.arange(half) / half)
+    rows = (config.context + MAX_HEADS) // _FINE + 1
+    coarse = np.outer(np.arange(rows) * _FINE, frequencies)
+    fine = np.outer(np.arange(_FINE), frequencies)
+    tables = (np.cos(coarse), np.sin(coarse), np.cos(fine), np.sin(fine))
+    return [g.constant(table, np.float32) for table in tables]
+
+
+class Cache:
+    """Keys and values of one attending layer: inputs NAME.past..., outputs NAME.present..."""
+
+    def __init__(self, g: Graph, prefix: str, index: int) -> None:
+        shape: Shape = ["batch", g.config.kv_heads, "capacity", g.config.head_dim]
+        self._g, self._prefix, self._index, self._shape = g, prefix, index, shape
+        self.keys = g.input(f"{prefix}past.{index}.key", FLOAT, shape)
+        self.values = g.input(f"{prefix}past.{index}.value", FLOAT, shape)
+
+    def write(self, keys: str, values: str, lengths: str) -> None:
+        """Put the rows' keys and values [B, G, W, S] behind those that are filled, and give the result out.
+
+        Past and present may be one buffer.
+        """
+        g = self._g
+        self.keys = g.op("TensorScatter", self.keys, keys, lengths, axis=2)
+        self.values = g.op("TensorScatter", self.values, values, lengths, axis=2)
+        g.output(f"{self._prefix}present.{self._index}.key", self.keys, FLOAT, self._shape)
+        g.output(f"{self._prefix}present.{self._index}.value", self.values, FLOAT, self._shape)
+
+
+class CachedRows:
+    """Attention of a call's rows over a cache that they are written to."""
+
+    def __init__(self, cache: Cache, places: Places, mask: str) -> None:
+        self.cache, self.positions = cache, places.positions
+        self._lengths, self._mask = places.lengths, mask
+
+    def context(self, keys: str, values: str) -> tuple[str, str, str]:
+        """Return all keys, all values and the mask, for rows with these keys and values [B, G, W, S]."""
+        self.cache.write(keys, values, self._lengths)
+        return self.cache.keys, self.cache.values, self._mask
+
+
+def take_rows(g: Graph, x: str, rows: str) -> str:
+    """Return the rows [B, R, ...] of x [B, W, ...] that `rows` [B, R] counts."""
+    return g.op("GatherND", x, g.unsqueeze(rows, 2), batch_dims=1)

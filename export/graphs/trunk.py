@@ -1,0 +1,110 @@
+"""The trunk, and verify.onnx: rows in, the first head's logits and the state that heads start from out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from onnx import ModelProto
+
+from mtp_rt.export.builder import FLOAT, INT64, Graph
+from mtp_rt.export.graphs.places import Cache, CachedRows, Places, rotation, take_rows, tree_places
+from mtp_rt.export.weights import embedding_rows, norm, product, vocabulary
+from mtp_rt.model_dir import ModelDir
+
+
+class Attended(Protocol):
+    """What a block attends to."""
+
+    positions: str  # of its rows, [B, rows]
+
+    def context(self, keys: str, values: str) -> tuple[str, str, str]:
+        """Return keys, values [B, G, all, S] and mask [B, 1, rows, all], given the rows' own ones."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """The trunk's values in a graph.
+
+    Attributes:
+        tokens: input, [B, W].
+        rows: input: the rows that are wanted, [B, R].
+        places: where all rows stand.
+        capacity: places of the caches, [1].
+        state: what extra heads start from, [B, W, D]: the final norm's output, or the fused taps.
+        logits: of the wanted rows, [B, R, vocab_size].
+    """
+
+    tokens: str
+    rows: str
+    places: Places
+    capacity: str
+    state: str
+    logits: str
+
+
+def trunk(g: Graph) -> Trunk:
+    """Add the trunk to an empty graph: its inputs, layers and caches."""
+    tokens = g.input("tokens", INT64, ["batch", "width"])
+    rows = g.input("rows", INT64, ["batch", "rows"])
+    caches = [Cache(g, "", index) for index in range(g.config.layers)]
+    capacity = g.size(caches[0].keys, 2)
+    places = tree_places(g, capacity)
+    mask = places.mask(g)
+    x, outputs = embedding_rows(g, tokens), []
+    for index, cache in enumerate(caches):
+        x = block(g, f"model.layers.{index}", x, CachedRows(cache, places, mask))
+        outputs.append(x)
+    final = norm(g, "model.norm.weight", x)
+    heads = g.config.extra_heads
+    state = final
+    if heads is not None and heads.taps:
+        tapped = [outputs[layer] for layer in heads.taps]
+        state = product(g, "heads.fuse.weight", g.op("Concat", *tapped, axis=-1))
+    return Trunk(tokens, rows, places, capacity, state, vocabulary(g, take_rows(g, final, rows)))
+
+
+def verify_graph(model: ModelDir) -> ModelProto:
+    """Return verify.onnx of a model."""
+    g = Graph("verify", model)
+    run = trunk(g)
+    g.output("logits", run.logits, FLOAT, ["batch", "rows", g.config.vocab_size])
+    g.output("state", run.state, FLOAT, ["batch", "width", g.config.hidden_size])
+    return g.build()
+
+
+def block(g: Graph, prefix: str, x: str, attended: Attended) -> str:
+    """Return a transformer block's output for x [B, rows, D]."""
+    y = norm(g, f"{prefix}.input_layernorm.weight", x)
+    x = g.op("Add", x, _attention(g, f"{prefix}.self_attn", y, attended))
+    y = norm(g, f"{prefix}.post_attention_layernorm.weight", x)
+    return g.op("Add", x, mlp(g, f"{prefix}.mlp", y))
+
+
+def mlp(g: Graph, prefix: str, x: str) -> str:
+    """Return down . (silu(gate . x) * (up . x))."""
+    gate = product(g, f"{prefix}.gate_proj.weight", x)
+    up = product(g, f"{prefix}.up_proj.weight", x)
+    silu = g.op("Mul", gate, g.op("Sigmoid", gate))
+    return product(g, f"{prefix}.down_proj.weight", g.op("Mul", silu, up))
+
+
+def _attention(g: Graph, prefix: str, y: str, attended: Attended) -> str:
+    q = _by_heads(g, product(g, f"{prefix}.q_proj.weight", y), g.config.heads)
+    k = _by_heads(g, product(g, f"{prefix}.k_proj.weight", y), g.config.kv_heads)
+    v = _by_heads(g, product(g, f"{prefix}.v_proj.weight", y), g.config.kv_heads)
+    cos, sin = rotation(g, attended.positions)
+    interleaved = int(g.config.rope_layout == "interleaved")
+    q = g.op("RotaryEmbedding", q, cos, sin, interleaved=interleaved)
+    k = g.op("RotaryEmbedding", k, cos, sin, interleaved=interleaved)
+    mixed = g.op("Attention", q, *attended.context(k, v))
+    merged = g.reshape(
+        g.op("Transpose", mixed, perm=[0, 2, 1, 3]), [0, 0, g.config.heads * g.config.head_dim]
+    )
+    return product(g, f"{prefix}.o_proj.weight", merged)
+
+
+def _by_heads(g: Graph, x: str, heads: int) -> str:
+    """[B, rows, heads x S] -> [B, heads, rows, S]."""
+    return g.op("Transpose", g.reshape(x, [0, 0, heads, g.config.head_dim]), perm=[0, 2, 1, 3])

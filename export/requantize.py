@@ -1,0 +1,73 @@
+"""Weights of a model directory in other kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from mtp_rt.convert.quantize import Parts, dequantize, quantize
+from mtp_rt.model_dir import Kind, ModelDir, Tensor, layout_of, output_matrix, parts_of
+
+_NUMPY = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I8": np.int8, "U8": np.uint8}
+_VOCABULARIES = {"model.embed_tokens.weight", "lm_head.weight", "heads.unembed.weight"}
+
+
+def wanted_kinds(model: ModelDir, layers: Kind | None, vocabulary: Kind | None) -> dict[str, Kind]:
+    """Return the kind of every matrix: its own, `vocabulary` where tokens are rows, `layers` elsewhere."""
+    return {
+        name: (vocabulary if name in _VOCABULARIES else layers) or kind for name, kind in model.kinds.items()
+    }
+
+
+def tensors_in(model: ModelDir, kinds: Mapping[str, Kind]) -> Iterator[Tensor]:
+    """Return every tensor in the order of the file, matrices in these kinds, one in memory at a time."""
+    done = set()
+    layout = layout_of(model.config)
+    for stored_name, stored in sorted(model.tensors.items(), key=lambda entry: entry[1].begin):
+        name = _matrix_of(stored_name, model)
+        if name is None or kinds[name] == model.kinds[name]:
+            yield stored_name, stored.dtype, stored.shape, model.tensor(stored_name)
+        elif name not in done:
+            done.add(name)
+            parts = quantize(dequantize(stored_parts(model, name), model.kinds[name]), kinds[name])
+            for part, (dtype, shape) in parts_of(name, kinds[name], *layout.matrices[name]).items():
+                yield part, dtype, shape, parts[part.removeprefix(name)].data
+
+
+def described(own: Mapping[str, Any], model: ModelDir, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """Return `own`, the key "mtp_rt" of config.json, for matrices of these kinds."""
+    output = output_matrix(model.config)
+    result = {**own, "quantization": {"layers": _common(kinds, "model.layers."), "lm_head": kinds[output]}}
+    if kinds[output] != "q8":
+        result["two_stage_head"] = None
+    heads = own.get("heads")
+    if heads is not None:
+        quantization = {"heads": _common(kinds, "heads.", but="heads.unembed.weight")}
+        if "heads.unembed.weight" in kinds:
+            quantization["unembed"] = kinds["heads.unembed.weight"]
+        result["heads"] = {**heads, "quantization": quantization}
+    return result
+
+
+def _common(kinds: Mapping[str, Kind], prefix: str, but: str = "") -> str:
+    found = {kind for name, kind in kinds.items() if name.startswith(prefix) and name != but}
+    return found.pop() if len(found) == 1 else "mixed"
+
+
+def _matrix_of(stored_name: str, model: ModelDir) -> str | None:
+    """Return the matrix that a stored tensor is a part of; None for vectors and ids."""
+    if stored_name in model.kinds:
+        return stored_name
+    name = stored_name.rpartition(".")[0]
+    return name if name in model.kinds else None
+
+
+def stored_parts(model: ModelDir, name: str) -> Parts:
+    """Return a matrix as it is stored, as arrays by the suffixes of its parts."""
+    layout = layout_of(model.config).matrices[name]
+    return {
+        part.removeprefix(name): np.frombuffer(model.tensor(part), _NUMPY[dtype]).reshape(shape)
+        for part, (dtype, shape) in parts_of(name, model.kinds[name], *layout).items()
+    }

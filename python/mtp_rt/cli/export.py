@@ -1,0 +1,90 @@
+"""`mtp-rt export`: a model directory with ONNX graphs, or with weights of other kinds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from mtp_rt.cli import options, output
+from mtp_rt.cli.progress import show_progress
+
+app = options.new_app()
+
+Kind = Literal["f32", "bf16", "q8", "q4"]
+
+
+@app.command(
+    epilog=options.examples(
+        "mtp-rt export smollm2-135m-instruct exported --onnx",
+        "mtp-rt export ./my-model ./my-model --onnx --force",
+        "mtp-rt export ./my-model small --quantize q4 --lm-head q8 --onnx",
+    )
+)
+def export_model(
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="A model directory, or a known model (see `mtp-rt models`).")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write.")],
+    *,
+    onnx: Annotated[
+        bool, options.option("--onnx", help="Add ONNX graphs: trunk, drafts, and all heads in one.")
+    ] = False,
+    quantize: Annotated[
+        Kind | None,
+        options.option("--quantize", help="How layers and heads are stored. Default: as they are."),
+    ] = None,
+    lm_head: Annotated[
+        Kind | None,
+        options.option(
+            "--lm-head", help="How embedding and output matrices are stored. Default: as they are."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, options.option("--force", help="Replace OUT if it is not empty, once the new one is complete.")
+    ] = False,
+    json_output: options.Json = False,
+) -> None:
+    """Write a model directory for other uses. OUT appears complete or not at all; weights are stored once."""
+    from mtp_rt import hub
+    from mtp_rt.export import exporter
+
+    with show_progress() as progress:
+        folder = hub.resolve_model(source, progress)
+        exporter.export_model(
+            folder,
+            target,
+            onnx=onnx,
+            quantize=quantize,
+            lm_head=lm_head,
+            replace=force,
+            progress=progress,
+        )
+    if json_output:
+        output.write_json(_report(target, onnx))
+    else:
+        output.write(f"{target}\n")
+
+
+def _report(target: Path, onnx: bool) -> dict[str, Any]:
+    """Return what was written: bytes of every file, and of each graph what it takes, gives and points to."""
+    from mtp_rt.model_dir import read_model_dir
+
+    graphs: dict[str, Any] = {}
+    if onnx:
+        from mtp_rt.export.check import check_files
+
+        for name, facts in check_files(target).items():
+            graphs[name] = {
+                "inputs": list(facts.inputs),
+                "outputs": list(facts.outputs),
+                "embedded_bytes": facts.embedded_bytes,
+                "weights": len(facts.weights),
+            }
+    return {
+        "path": str(target),
+        "files": {path.name: path.stat().st_size for path in sorted(target.iterdir())},
+        "tensors": len(read_model_dir(target).tensors),
+        "graphs": graphs,
+    }

@@ -1,0 +1,128 @@
+"""verify.onnx in plain onnxruntime against the float64 reference, and against itself in other splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx_models import Runner
+
+from mtp_rt.model_dir import read_model_dir
+from reference import Reference
+
+EXACT = ["f32", "bf16", "half_rope_f32", "odd_vocabulary_f32"]
+QUANTISED = ["q8", "one_stage", "q4_head", "half_rope", "untied", "head_dim_64", "ungrouped", "narrow"]
+TOLERANCE = 1e-4
+TOKENS = [5, 17, 3, 250, 99, 31, 8, 77, 140, 2, 64]
+
+Models = Callable[[str], Path]
+Export = Callable[[Path], Path]
+
+
+def prompt(path: Path) -> list[int]:
+    size = read_model_dir(path).config.vocab_size
+    return [token % size for token in TOKENS]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_kinds_agree_with_the_reference(name: str, variant: Models, exported: Export) -> None:
+    tokens = prompt(variant(name))
+    want = Reference(variant(name)).run(tokens)
+    got = Runner(exported(variant(name)) / "verify.onnx").chain([tokens], [0])
+    np.testing.assert_allclose(got["logits"][0], want.logits, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(got["state"][0], want.states, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_quantised_kinds_are_off_by_their_8_bit_inputs_alone(
+    name: str, variant: Models, exported: Export
+) -> None:
+    """Measured by what the same rounding of inputs does to the reference, with room for chance."""
+    tokens = prompt(variant(name))
+    exact = Reference(variant(name)).run(tokens).logits.numpy()
+    rounded = Reference(variant(name), simulate=True).run(tokens).logits.numpy()
+    got = Runner(exported(variant(name)) / "verify.onnx").chain([tokens], [0])["logits"][0]
+    error = np.sqrt(np.mean((got - exact) ** 2))
+    assert 0 < error < 3 * np.sqrt(np.mean((rounded - exact) ** 2))
+
+
+def test_a_prompt_in_chunks_gives_what_one_call_gives(variant: Models, exported: Export) -> None:
+    file = exported(variant("f32")) / "verify.onnx"
+    whole = Runner(file).chain([TOKENS], [0])
+    runner = Runner(file)
+    parts = [runner.chain([TOKENS[a:b]], [a]) for a, b in ((0, 4), (4, 5), (5, 11))]
+    for name in ("logits", "state"):
+        joined = np.concatenate([part[name] for part in parts], axis=1)
+        np.testing.assert_allclose(joined, whole[name], rtol=0, atol=TOLERANCE)
+
+
+def test_sequences_of_a_batch_keep_to_themselves(variant: Models, exported: Export) -> None:
+    file = exported(variant("f32")) / "verify.onnx"
+    texts, more = [TOKENS[:7], TOKENS[4:7]], [[9, 8], [7, 6]]
+    batch = Runner(file, batch=2)
+    for row, text in enumerate(texts):
+        alone = Runner(file)
+        alone.chain([text], [0])
+        for name, cache in alone.caches.items():
+            batch.caches[name][row] = cache[0]
+        texts[row] = [*text, *more[row]]
+    got = batch.chain(more, [7, 3])["logits"]
+    for row, text in enumerate(texts):
+        want = Runner(file).chain([text], [0])["logits"][0, -2:]
+        np.testing.assert_allclose(got[row], want, rtol=0, atol=TOLERANCE)
+
+
+def test_rows_of_a_tree_give_what_their_chains_give(variant: Models, exported: Export) -> None:
+    file = exported(variant("f32")) / "verify.onnx"
+    tokens, parents = [10, 20, 21, 30, 31, 40], [-1, 0, 0, 1, 2, 4]
+    depths, tree = [], np.eye(len(tokens), dtype=bool)
+    for row, parent in enumerate(parents):
+        depths.append(0 if parent < 0 else depths[parent] + 1)
+        if parent >= 0:
+            tree[row] |= tree[parent]
+    runner = Runner(file)
+    runner.chain([TOKENS], [0])
+    start = len(TOKENS)
+    got = runner.run(
+        tokens=np.array([tokens]),
+        positions=np.array([depths]) + start,
+        lengths=np.array([start]),
+        tree=tree[None],
+        rows=np.arange(len(tokens))[None],
+    )["logits"][0]
+    for row in range(len(tokens)):
+        chain = [*TOKENS, *(tokens[i] for i in np.flatnonzero(tree[row]))]
+        want = Runner(file).chain([chain], [0])["logits"][0, -1]
+        np.testing.assert_allclose(got[row], want, rtol=0, atol=TOLERANCE)
+
+
+def test_only_wanted_rows_are_scored(variant: Models, exported: Export) -> None:
+    file = exported(variant("f32")) / "verify.onnx"
+    every = Runner(file).chain([TOKENS], [0])
+    some = Runner(file).chain([TOKENS], [0], rows=[[10, 2]])
+    np.testing.assert_allclose(some["logits"], every["logits"][:, [10, 2]], rtol=0, atol=TOLERANCE)
+    assert some["state"].shape == every["state"].shape
+
+
+def test_positions_far_out_are_rotated_exactly(variant: Models, exported: Export) -> None:
+    """Keys of one token at positions 1,000 and 3 differ by the rotation alone, in float64 angles."""
+    path = exported(variant("half_rope_f32"))
+    config = read_model_dir(path).config
+    keys = {}
+    for position in (3, 1000):
+        runner = Runner(path / "verify.onnx")
+        runner.run(
+            tokens=np.array([[42]]),
+            positions=np.array([[position]]),
+            lengths=np.array([0]),
+            tree=np.ones((1, 1, 1), bool),
+            rows=np.array([[0]]),
+        )
+        keys[position] = runner.caches["past.0.key"][0, :, 0]
+    half = config.head_dim // 2
+    angle = 997 * config.rope_theta ** (-np.arange(half) / half)
+    first, second = keys[3][:, :half], keys[3][:, half:]
+    turned = (first * np.cos(angle) - second * np.sin(angle), second * np.cos(angle) + first * np.sin(angle))
+    np.testing.assert_allclose(keys[1000], np.concatenate(turned, axis=1), rtol=0, atol=1e-5)
