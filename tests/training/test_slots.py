@@ -83,6 +83,10 @@ def test_spans_hold_every_slot_once_behind_its_text(folder: Path, length: int) -
     batch = spans.batch(np.arange(len(spans)))
     expected = slots.batch(np.arange(len(slots)))
     kept = batch.valid_NK[:, 0]
+    for count in (1, 3, len(slots)):
+        held = spans.batch(spans.first(count)).valid_NK[:, 0].sum()
+        assert count <= held < count + spans.slots_each
+        assert len(slots.first(count)) == count
     for name in ("states_ND", "tokens_NK", "labels_NK", "teacher_ids_NKC", "valid_NK"):
         np.testing.assert_array_equal(getattr(batch, name)[kept], getattr(expected, name))
     states = np.concatenate([read_shard(path)["states"] for path in sorted(folder.iterdir())])

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from mtp_rt.models.heads import ExtraHeads
 from mtp_rt.training.distill.slots import SlotBatch, SlotSet
-from mtp_rt.training.distill.spans import SpanSet
 from mtp_rt.training.distill.unrolled import unrolled
 
 _BATCH = 1024
@@ -79,9 +78,7 @@ def guesses(heads: ExtraHeads, batch: SlotBatch, dtype: torch.dtype) -> NDArray[
     return found
 
 
-def measure(
-    heads: ExtraHeads, slots: SlotSet | SpanSet, chosen: NDArray[np.int64], dtype: torch.dtype
-) -> Acceptance:
+def measure(heads: ExtraHeads, slots: SlotSet, chosen: NDArray[np.int64], dtype: torch.dtype) -> Acceptance:
     """Return the acceptance of greedy drafts over the chosen slots, or over those in the chosen spans."""
     heads.eval()
     right, valid = [], []

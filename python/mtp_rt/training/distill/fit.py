@@ -29,8 +29,8 @@ from mtp_rt.training.distill.fit_log import FitLog
 from mtp_rt.training.distill.frozen import heads_on, most_frequent
 from mtp_rt.training.distill.objective import Objective
 from mtp_rt.training.distill.place import Place
-from mtp_rt.training.distill.slots import SlotBatch, SlotSet
-from mtp_rt.training.distill.spans import SpanSet
+from mtp_rt.training.distill.slots import SlotBatch
+from mtp_rt.training.distill.spans import examples
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 
@@ -173,7 +173,7 @@ class Fitter:
         return 0 < self._config.patience <= self._place.stale
 
     def _open_slots(self, shards: list[str] | None) -> None:
-        kind = SpanSet if PRESETS[self._config.preset].body == "block" else SlotSet
+        kind = examples(PRESETS[self._config.preset].body == "block")
         self._train = kind(self._states, "train", self._config.heads, shards)
         self._dev = kind(self._states, "dev", self._config.heads, shards, greedy=True)
         self._place.shards = self._train.names

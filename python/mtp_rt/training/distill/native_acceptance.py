@@ -36,33 +36,39 @@ class _Text:
     right: list[list[bool]] = field(default_factory=list)
 
 
-def measure_native(model_dir: Path, states: Path, most: int, threads: int = 0) -> Acceptance:
-    """Return the acceptance of a model directory's heads over `most` positions of greedy development text.
+def measure_native(model_dir: Path, states: Path, least: int, threads: int = 0) -> Acceptance:
+    """Return the acceptance of a model directory's heads over greedy development text.
 
     Args:
         model_dir: trunk and heads.
         states: recorded shards; only their texts are read.
-        most: positions to ask at.
+        least: positions to ask at; the text that reaches this number is the last. They are the first slots of
+            `SlotSet(states, "dev", ..., greedy=True)`.
         threads: 0 takes one per available core.
     """
     engine = _core.Engine(str(model_dir), slots=_SLOTS, max_rows=_ROWS, threads=threads)
-    waiting, running, done = _texts(states, "dev"), {}, []
-    asked = 0
-    while asked < most:
+    texts = list(_first(_texts(states, "dev"), least))
+    waiting, running = iter(texts), {}
+    while True:
         for slot in range(_SLOTS):
             if slot not in running and (text := next(waiting, None)) is not None:
                 running[slot] = text
                 _prefill(engine, slot, text)
         if not running:
-            break
-        asked += len(running)
+            return _counted(texts, engine.info.extra_heads)
         _draft(engine, running)
         _advance(engine, running)
-        for slot, text in list(running.items()):
-            if text.at + 1 >= len(text.tokens):
-                done.append(running.pop(slot))
-                engine.release(slot)
-    return _counted([*done, *running.values()], engine.info.extra_heads)
+        for slot in [slot for slot, text in running.items() if text.at + 1 >= len(text.tokens)]:
+            del running[slot]
+            engine.release(slot)
+
+
+def _first(texts: Iterator[_Text], least: int) -> Iterator[_Text]:
+    """Give texts until their positions are as many as asked for."""
+    positions = 0
+    while positions < least and (text := next(texts, None)) is not None:
+        positions += len(text.tokens) - 1 - text.first
+        yield text
 
 
 def _texts(states: Path, split: str) -> Iterator[_Text]:

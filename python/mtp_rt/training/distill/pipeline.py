@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mtp_rt.errors import ArgumentError
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.models.heads import heads_config
-from mtp_rt.training.distill.acceptance import Acceptance
+from mtp_rt.training.distill.acceptance import Acceptance, measure
 from mtp_rt.training.distill.export import HeadKinds, trained_heads, with_draft_vocabulary, write_heads
 from mtp_rt.training.distill.fit import BEST, Fitter, Report
 from mtp_rt.training.distill.fit_config import FitConfig
@@ -26,6 +27,7 @@ from mtp_rt.training.distill.prompts import SuppliedPrompt
 from mtp_rt.training.distill.record import RecordPlan, RecordSettings, plan_recording, record_states
 from mtp_rt.training.distill.report import TextReport
 from mtp_rt.training.distill.run_folder import RUN_FILE, ModelIdentity, RunFolder
+from mtp_rt.training.distill.spans import examples
 from mtp_rt.training.distill.write import WriteSettings, write_text
 
 WORTH_A_WARNING = 0.03  # tokens per step that quantisation and the engine may cost unnoticed
@@ -155,11 +157,13 @@ def ship(
         trained = replace(trained, heads=with_draft_vocabulary(trained.heads, model, chosen))
     write_heads(trained.heads, model_dir, run.path, wishes.kinds, acceptance=None, card="")
     measured = measure_native(run.path / "model", run.states_dir, wishes.fit.dev_slots, wishes.threads)
-    lost = trained.place.best - measured.tokens_per_step
-    if lost > WORTH_A_WARNING:
+    kind = examples(trained.heads.attends)
+    slots = kind(run.states_dir, "dev", trained.heads.config.count, greedy=True)
+    before = measure(trained.heads, slots, slots.first(measured.slots), torch.float32).tokens_per_step
+    if before - measured.tokens_per_step > WORTH_A_WARNING:
         note(
             f"warning: quantised, the heads yield {measured.tokens_per_step:.3f} tokens per step instead of "
-            f"{trained.place.best:.3f}; --heads-kind q8 or --unembed-kind q8 may keep more"
+            f"{before:.3f}; --heads-kind q8 or --unembed-kind q8 may keep more"
         )
     described = json.loads((run.path / RUN_FILE).read_bytes())
     card = model_card(model, trained, measured, described)

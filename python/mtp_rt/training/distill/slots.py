@@ -107,6 +107,10 @@ class SlotSet:
             valid_NK,
         )
 
+    def first(self, slots: int) -> NDArray[np.int64]:
+        """Return the indices that hold the first so many slots."""
+        return np.arange(min(slots, len(self)))
+
     def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
         """Return how often each token is a target of the first draft: [vocab_size]."""
         counts = np.zeros(vocab_size, np.int64)

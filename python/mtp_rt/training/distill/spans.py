@@ -52,6 +52,11 @@ class SpanSet(SlotSet):
     def __len__(self) -> int:
         return len(self._spans)
 
+    def first(self, slots: int) -> NDArray[np.int64]:
+        """Return the indices of the spans that hold the first so many slots with drafts."""
+        counts = [self._row_valid[first:end, 0].sum() for first, end in self._spans]
+        return np.arange(min(int(np.searchsorted(np.cumsum(counts), slots)) + 1, len(self)))
+
     def batch(self, slots_N: NDArray[np.int64]) -> SlotBatch:
         """Return the slots of these spans, one span after the other."""
         first_B1, end_B1 = self._spans[slots_N, :1], self._spans[slots_N, 1:]
@@ -60,3 +65,8 @@ class SpanSet(SlotSet):
         rows_N = np.minimum(rows_BT, end_B1 - 1).ravel()
         valid_NK = self._row_valid[rows_N] & inside_BT.reshape(-1, 1)
         return replace(self._read(rows_N, valid_NK), span=self.slots_each)
+
+
+def examples(attends: bool) -> type[SlotSet]:
+    """Return what heads are trained on: spans if they attend, else slots."""
+    return SpanSet if attends else SlotSet
