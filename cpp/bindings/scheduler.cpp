@@ -57,16 +57,20 @@ Request make_request(const std::vector<std::int64_t>& prompt, const SamplingPara
 void bind_request(nb::module_& module) {
   nb::class_<DraftOptions>(module, "DraftOptions",
                            "How a request wants its drafts. No choice here changes a token.")
-      .def(nb::new_([](const std::string& source, std::int32_t max_drafts, bool adaptive) {
-             return DraftOptions{source, max_drafts, adaptive};
-           }),
-           nb::kw_only(), "source"_a = "auto", "max_drafts"_a = 7, "adaptive"_a = true,
+      .def(nb::new_(
+               [](const std::string& source, std::int32_t max_drafts, bool adaptive, std::int32_t max_width) {
+                 return DraftOptions{source, max_drafts, adaptive, max_width};
+               }),
+           nb::kw_only(), "source"_a = "auto", "max_drafts"_a = 7, "adaptive"_a = true, "max_width"_a = 0,
            "source: \"none\", \"lookup\", \"heads\" or \"auto\" (lookup, and heads where the model has "
            "them);\n"
-           "max_drafts: 0 .. 15; adaptive: choose the length by measured cost and acceptance.")
+           "max_drafts: 0 .. 15; adaptive: choose the number by measured cost and acceptance;\n"
+           "max_width: 0 .. 8 tokens that a head may propose for one place (more than 1: a tree); 0: 3 if "
+           "adaptive, else 1.")
       .def_ro("source", &DraftOptions::source)
       .def_ro("max_drafts", &DraftOptions::max_drafts)
-      .def_ro("adaptive", &DraftOptions::adaptive);
+      .def_ro("adaptive", &DraftOptions::adaptive)
+      .def_ro("max_width", &DraftOptions::max_width);
   nb::class_<Request>(module, "Request", "What a caller asks for.")
       .def(nb::new_(&make_request), "prompt"_a, "params"_a, nb::kw_only(), "max_tokens"_a = 256,
            "min_tokens"_a = 0, "stop_token_ids"_a = std::vector<std::int64_t>{}, "logprobs"_a = nb::none(),

@@ -102,13 +102,17 @@ def pick(
 class DraftOptions:
     """How a request wants its drafts; no choice here changes a token.
 
-    source: "none", "lookup", "heads" or "auto"; max_drafts: 0 .. 15; adaptive: length by cost and acceptance.
+    source: "none", "lookup", "heads" or "auto"; max_drafts: 0 .. 15; adaptive: number by cost and acceptance.
+    max_width: 0 .. 8 tokens that a head may propose for one place (more than 1: a tree); 0: 3 if adaptive, else 1.
     """
 
     source: str
     max_drafts: int
     adaptive: bool
-    def __init__(self, *, source: str = "auto", max_drafts: int = 7, adaptive: bool = True) -> None: ...
+    max_width: int
+    def __init__(
+        self, *, source: str = "auto", max_drafts: int = 7, adaptive: bool = True, max_width: int = 0
+    ) -> None: ...
 
 class Request:
     def __init__(

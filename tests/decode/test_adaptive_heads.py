@@ -32,6 +32,7 @@ def decode(
     acceptance: float | Callable[[int, int], float] | None,
     *,
     sure: float | None = None,
+    siblings: Sequence[float] = (),
     prior: list[float] | None = None,
     options: _core.DraftOptions = ADAPTIVE,
     batch: int = 1,
@@ -44,7 +45,7 @@ def decode(
     engine = native.FakeEngine(slots=batch, max_rows=128, extra_heads=4, order=order)
     engine.set_draft_ms(draft_ms)
     whole = [[*ask.prompt, *text] for ask, text in texts]
-    engine.set_heads(Heads(whole, acceptance or 0.0, sure=sure), prior or [])
+    engine.set_heads(Heads(whole, acceptance or 0.0, sure=sure, siblings=siblings), prior or [])
     requests = [ask.request() if acceptance is None else ask.request(options) for ask, _ in texts]
     timed = run_on(machine, requests, SLOW_MEMORY, engine)
     assert [outcome.tokens for outcome in timed.outcomes] == [text for _, text in texts]
@@ -84,7 +85,7 @@ def test_heads_never_make_it_slower_than_plain(batch: int, acceptance: float, su
 def test_heads_that_are_never_right_are_left_alone_but_for_probes() -> None:
     timed, engine = decode(Machine([SLOW_MEMORY]), 0.0, prior=[0.9] * 4)
     [stats] = [outcome.counters for outcome in timed.outcomes]
-    assert engine.drafted < 0.1 * stats.steps
+    assert engine.drafted < 0.12 * stats.steps
     assert engine.draft_calls > 5
 
 
@@ -117,12 +118,13 @@ def test_chances_are_learnt_by_depth() -> None:
 def test_chances_are_learnt_by_how_sure_the_head_is() -> None:
     """Right half of the time, namely where it is sure: the others are drafted but not worth a row."""
 
-    def heads(text: list[int], count: int) -> list[tuple[int, float]]:
+    def heads(text: list[int], count: int, width: int) -> list[tuple[int, float]]:
         ask, whole = text_of(0, 1500)
         known = [*ask.prompt, *whole]
         right = len(text) % 2 == 0
         token = known[len(text)] if len(text) < len(known) else 0
-        return [(token if right else (token + 1) % 64, 0.6 if right else 0.4)] * count
+        first = (token if right else (token + 1) % 64, 0.6 if right else 0.4)
+        return [first, *[((token + 2 + rank) % 64, 0.1) for rank in range(width - 1)]] * count
 
     ask, whole = text_of(0, 1500)
     engine = native.FakeEngine(max_rows=128, extra_heads=1)

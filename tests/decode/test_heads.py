@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from heads import Heads
 from hypothesis import given, settings
@@ -13,19 +15,27 @@ from mtp_rt import _core_testing as native
 from mtp_rt.errors import UnsupportedError
 
 
-def heads_options(drafts: int = 7, *, adaptive: bool = False, source: str = "heads") -> _core.DraftOptions:
-    return _core.DraftOptions(source=source, max_drafts=drafts, adaptive=adaptive)
+def heads_options(
+    drafts: int = 7, *, adaptive: bool = False, source: str = "heads", width: int = 0
+) -> _core.DraftOptions:
+    return _core.DraftOptions(source=source, max_drafts=drafts, adaptive=adaptive, max_width=width)
 
 
 def engine_for(
-    asks: list[Ask], acceptance: float, *, extra_heads: int = 7, sure: float | None = None, **engine: int
+    asks: list[Ask],
+    acceptance: float,
+    *,
+    extra_heads: int = 7,
+    sure: float | None = None,
+    siblings: Sequence[float] = (),
+    **engine: int,
 ) -> tuple[native.FakeEngine, list[Outcome]]:
     """Return an engine whose heads know the texts of these requests, and each request's plain outcome."""
     plain_engine = {key: value for key, value in engine.items() if key in ("vocab_size", "order", "context")}
     plains = [solo(ask, **plain_engine) for ask in asks]
     fake = native.FakeEngine(extra_heads=extra_heads, **engine)
     texts = [[*ask.prompt, *plain.tokens] for ask, plain in zip(asks, plains, strict=True)]
-    fake.set_heads(Heads(texts, acceptance, sure=sure))
+    fake.set_heads(Heads(texts, acceptance, sure=sure, siblings=siblings))
     return fake, plains
 
 
@@ -60,6 +70,13 @@ def asks(draw: st.DrawFn) -> Ask:
 
 
 @st.composite
+def drafting(draw: st.DrawFn) -> _core.DraftOptions:
+    source = draw(st.sampled_from(["heads", "auto"]))
+    adaptive, width = draw(st.booleans()), draw(st.integers(0, 8))
+    return heads_options(draw(st.integers(0, 15)), adaptive=adaptive, source=source, width=width)
+
+
+@st.composite
 def engines(draw: st.DrawFn) -> dict[str, int]:
     return {
         "extra_heads": draw(st.integers(1, 15)),
@@ -71,22 +88,22 @@ def engines(draw: st.DrawFn) -> dict[str, int]:
 
 @settings(max_examples=200, deadline=None)
 @given(
-    batch=st.lists(asks(), min_size=1, max_size=4),
+    batch=st.lists(st.tuples(asks(), drafting()), min_size=1, max_size=4),
     acceptance=st.floats(0, 1),
+    siblings=st.lists(st.floats(0, 1), max_size=3),
     sure=st.one_of(st.none(), st.floats(0, 1, width=32)),
     engine=engines(),
-    options=st.tuples(st.integers(0, 15), st.booleans(), st.sampled_from(["heads", "auto"])),
 )
 def test_heads_change_nothing(
-    batch: list[Ask],
+    batch: list[tuple[Ask, _core.DraftOptions]],
     acceptance: float,
+    siblings: list[float],
     sure: float | None,
     engine: dict[str, int],
-    options: tuple[int, bool, str],
 ) -> None:
-    drafts, adaptive, source = options
-    fake, plains = engine_for(batch, acceptance, sure=sure, **engine)
-    requests = [ask.request(heads_options(drafts, adaptive=adaptive, source=source)) for ask in batch]
+    """Chains and trees of any width, alone and adaptive."""
+    fake, plains = engine_for([ask for ask, _ in batch], acceptance, sure=sure, siblings=siblings, **engine)
+    requests = [ask.request(options) for ask, options in batch]
     for outcome, plain in zip(run(fake, requests, chunk=7), plains, strict=True):
         same(outcome, plain)
     assert fake.most_rows <= engine["max_rows"]
@@ -141,7 +158,7 @@ def test_an_error_of_the_heads_ends_those_that_asked(failing: int) -> None:
 @pytest.mark.parametrize("token", [-1, VOCAB, 2**31 - 1])
 def test_drafts_outside_the_vocabulary_are_an_error(token: int) -> None:
     fake = native.FakeEngine(extra_heads=2)
-    fake.set_heads(lambda text, count: [(token, 0.5)] * count)
+    fake.set_heads(lambda text, count, width: [(token, 0.5)] * (count * width))
     [outcome] = run(fake, [Ask((1,)).request(heads_options(2))])
     assert outcome.finish == "error"
     assert outcome.error is not None

@@ -107,6 +107,8 @@ def test_what_cannot_run_is_refused_at_submit(
         ({"source": "heads"}, UnsupportedError, "no extra heads"),
         ({"max_drafts": 16}, ArgumentError, "max_drafts: 16"),
         ({"max_drafts": -1}, ArgumentError, "max_drafts: -1"),
+        ({"max_width": 9}, ArgumentError, "max_width: 9"),
+        ({"max_width": -1}, ArgumentError, "max_width: -1"),
     ],
 )
 def test_impossible_drafts_are_refused_at_submit(

@@ -59,7 +59,8 @@ def draw_request(draw: random.Random, ask: Ask, text: list[int]) -> _core.Reques
         return ask.scripted(text, draw.random(), drafts=most, tree=tree, seed=seed, vocab=SMALL_VOCAB)
     source = {"adaptive": "lookup", "adaptive heads": "heads"}.get(kind, kind)
     adaptive = kind in ("adaptive", "adaptive heads", "auto")
-    return ask.request(_core.DraftOptions(source=source, max_drafts=most, adaptive=adaptive))
+    width = draw.randrange(5)
+    return ask.request(_core.DraftOptions(source=source, max_drafts=most, adaptive=adaptive, max_width=width))
 
 
 def trace(seed: int) -> None:
@@ -77,7 +78,8 @@ def trace(seed: int) -> None:
     asks = [draw_ask(draw, fixed["context"]) for _ in range(draw.randrange(1, 6))]
     plains = [solo(ask, **fixed) for ask in asks]
     texts = [[*ask.prompt, *plain.tokens] for ask, plain in zip(asks, plains, strict=True)]
-    engine.set_heads(Heads(texts, draw.random(), seed=seed, vocab=SMALL_VOCAB))
+    second = draw.random()
+    engine.set_heads(Heads(texts, draw.random(), siblings=[second], seed=seed, vocab=SMALL_VOCAB))
     outcomes: dict[int, Outcome] = {}
     cancelled: set[int] = set()
     numbers: list[int] = []

@@ -39,9 +39,11 @@ class Case:
     max_tokens: int = 64
     stop: Sequence[int] = ()
 
-    def request(self, drafts: str = "none", max_drafts: int = 7, *, adaptive: bool = False) -> Request:
+    def request(
+        self, drafts: str = "none", max_drafts: int = 7, *, adaptive: bool = False, width: int = 0
+    ) -> Request:
         """Return the request that asks for it, with drafts of some kind."""
-        options = DraftOptions(source=drafts, max_drafts=max_drafts, adaptive=adaptive)
+        options = DraftOptions(source=drafts, max_drafts=max_drafts, adaptive=adaptive, max_width=width)
         return Request(
             self.prompt,
             SamplingParams(**self.sampling),

@@ -24,12 +24,14 @@ HOT = {"temperature": 100.0, "seed": 4}  # the noise decides, and heads drawn at
 
 @presets
 def test_heads_change_no_token(preset: str, tiny_model: Path, tiny_with_heads: Model) -> None:
-    """Greedy and sampled with every filter, in batches, each number of drafts, alone and adaptive."""
+    """Greedy and sampled with every filter, in batches, chains and trees, alone and adaptive."""
     engine = Engine(str(tiny_with_heads(preset)), threads=1, slots=4)
     chosen = list(cases(tiny_model, seeds=1, temperatures=[0.7], max_tokens=32))
     texts = [plain_text(engine, case) for case in chosen]
     for drafts in (1, 2, 15):
-        assert decode(engine, [case.request("heads", drafts) for case in chosen]) == texts
+        for width in (1, 2, 8):
+            requests = [case.request("heads", drafts, width=width) for case in chosen]
+            assert decode(engine, requests) == texts
     costs = {"verify_ms": [1.0, 1.01, 1.02, 1.03], "draft_ms": [0.01]}
     for source in ("heads", "auto"):
         requests = [case.request(source, 7, adaptive=True) for case in chosen]

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/math.h"
+#include "decode/heads_source.h"
 #include "decode/lookup_source.h"
 #include "mtp_rt/acceptance.h"
 #include "mtp_rt/sampling.h"
@@ -98,6 +99,24 @@ std::vector<std::pair<std::vector<Token>, std::vector<float>>> lookup(const std:
   return proposals;
 }
 
+/// Feeds one source of drafts as the loop does, with a width and drafts [depths * width] for each length.
+std::vector<std::tuple<std::vector<Token>, std::vector<std::int32_t>, std::vector<float>>> head_trees(
+    const std::vector<Token>& tokens, const std::vector<std::size_t>& lengths,
+    const std::vector<std::tuple<std::int32_t, std::vector<Token>, std::vector<float>>>& drafts,
+    std::int32_t heads, std::int32_t width, std::int32_t max_drafts) {
+  HeadsSource source(heads, {}, width);
+  std::vector<std::tuple<std::vector<Token>, std::vector<std::int32_t>, std::vector<float>>> proposals;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const std::span<const Token> text = std::span(tokens).first(lengths[i]);
+    static_cast<void>(source.prospects(text, max_drafts));
+    const auto& [drafted_width, drafted, chances] = drafts.at(i);
+    Proposal proposal = source.propose(text, max_drafts, {drafted_width, drafted, chances});
+    proposals.emplace_back(std::move(proposal.tree.tokens), std::move(proposal.tree.parents),
+                           std::move(proposal.chances));
+  }
+  return proposals;
+}
+
 }  // namespace
 
 void bind_decode(nb::module_& module) {
@@ -117,6 +136,10 @@ void bind_decode(nb::module_& module) {
   module.def("accept", &accept_drafts, "tokens"_a, "parents"_a, "picks"_a, "(rows kept, next token).");
   module.def("lookup", &lookup, "tokens"_a, "lengths"_a, "max_drafts"_a,
              "What one lookup source proposes (tokens, chances) after each of the given lengths.");
+  module.def(
+      "head_trees", &head_trees, "tokens"_a, "lengths"_a, "drafts"_a, "heads"_a, "width"_a, "max_drafts"_a,
+      "What one source of the heads' drafts proposes (tokens, parents, chances) after each of the given\n"
+      "lengths, given what the heads draft there: (width, tokens, chances) [depths * width].");
   module.def(
       "logprobs",
       [](const Logits& logits, Token chosen, std::int32_t top) {

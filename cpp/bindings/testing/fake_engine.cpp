@@ -115,17 +115,18 @@ void FakeEngine::draft(std::span<const DraftRow> rows, const DraftOutputs& outpu
     for (const Place& place : state(row.slot)) text.push_back(place.token);
     text.push_back(row.token);
     std::vector<std::pair<Token, float>> drafts;
-    if (heads_) drafts = heads_(text, row.count);
-    drafts.resize(count);
+    if (heads_) drafts = heads_(text, row.count, row.width);
+    drafts.resize(count * static_cast<std::size_t>(row.width));
     for (const auto& [token, chance] : drafts) {
       outputs.tokens[written] = token;
       outputs.chances[written++] = chance;
     }
     slots.resize(std::max(slots.size(), count));
     for (std::size_t depth = 0; depth < count; ++depth) ++slots[depth];
+    drafted_ += row.count;
   }
   for (const std::size_t width : slots) pass(draft_ms_, width);
-  drafted_ += static_cast<std::int32_t>(written);
+  candidates_ += static_cast<std::int32_t>(written);
 }
 
 void FakeEngine::check_draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) const {
@@ -138,9 +139,10 @@ void FakeEngine::check_draft(std::span<const DraftRow> rows, const DraftOutputs&
     if (std::ranges::count(seen, row.slot) != 0) refuse(i, "its slot is named twice");
     seen.push_back(row.slot);
     if (row.token < 0 || row.token >= options_.vocab_size) refuse(i, "token outside the vocabulary");
-    if (row.count < 1 || row.count > options_.extra_heads || row.width != 1) refuse(i, "count or width");
+    if (row.count < 1 || row.count > options_.extra_heads) refuse(i, "count");
+    if (row.width < 1 || row.width > kMaxDraftWidth) refuse(i, "width");
     if (row.params == nullptr) refuse(i, "no parameters");
-    total += static_cast<std::size_t>(row.count);
+    total += static_cast<std::size_t>(row.count * row.width);
   }
   if (outputs.tokens.size() != total || outputs.chances.size() != total) {
     throw ArgumentError("drafts: wrong output size");

@@ -12,9 +12,9 @@
 
 namespace mtp_rt::testing {
 
-/// What the heads of a fake engine draft behind a text: `count` tokens with chances, or fewer.
-using FakeHeads =
-    std::function<std::vector<std::pair<Token, float>>(const std::vector<Token>& text, std::int32_t count)>;
+/// What the heads of a fake engine draft behind a text: tokens with chances [count, width], or fewer.
+using FakeHeads = std::function<std::vector<std::pair<Token, float>>(const std::vector<Token>& text,
+                                                                     std::int32_t count, std::int32_t width)>;
 
 struct FakeOptions {
   std::int32_t slots = 1;
@@ -63,8 +63,9 @@ class FakeEngine final : public Engine {
   [[nodiscard]] std::int32_t verify_calls() const noexcept { return verify_calls_; }
   [[nodiscard]] std::int32_t draft_calls() const noexcept { return draft_calls_; }
 
-  /// Drafts of all calls.
+  /// Depths drafted in all calls, and the candidates for them.
   [[nodiscard]] std::int32_t drafted() const noexcept { return drafted_; }
+  [[nodiscard]] std::int32_t candidates() const noexcept { return candidates_; }
   [[nodiscard]] std::int32_t most_rows() const noexcept { return most_rows_; }
 
  private:
@@ -100,6 +101,7 @@ class FakeEngine final : public Engine {
   std::int32_t most_rows_ = 0;
   std::int32_t draft_calls_ = 0;
   std::int32_t drafted_ = 0;
+  std::int32_t candidates_ = 0;
 };
 
 }  // namespace mtp_rt::testing

@@ -43,11 +43,12 @@ void bind_fake_engine(nb::module_& module) {
       .def("set_draft_ms", &FakeEngine::set_draft_ms, "times"_a,
            "Let each depth of a draft call of r slots take times[r - 1] milliseconds of it.")
       .def("set_heads", &FakeEngine::set_heads, "heads"_a, "acceptance"_a = std::vector<float>{},
-           "Let heads(text, count) give the (token, chance) pairs that are drafted behind a text.")
+           "Let heads(text, count, width) give the (token, chance) pairs that are drafted behind a text.")
       .def_prop_ro("verify_calls", &FakeEngine::verify_calls)
       .def_prop_ro("most_rows", &FakeEngine::most_rows)
       .def_prop_ro("draft_calls", &FakeEngine::draft_calls)
-      .def_prop_ro("drafted", &FakeEngine::drafted, "Drafts of all calls.")
+      .def_prop_ro("drafted", &FakeEngine::drafted, "Depths drafted in all calls.")
+      .def_prop_ro("candidates", &FakeEngine::candidates, "Candidates for them.")
       .def_prop_ro(
           "seconds",
           [](const FakeEngine& engine) {

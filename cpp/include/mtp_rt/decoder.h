@@ -31,6 +31,7 @@ struct StepperOptions {
 };
 
 struct StepCosts;
+struct DraftShare;
 
 /// Runs the loop on the host over any engine. Used by one thread at a time, together with the engine.
 ///
@@ -77,7 +78,7 @@ class HostStepper {
   void commit(std::span<Work> works);
   void advance(Work& work, Clock::time_point now);
   void draft(std::span<Work> works);
-  void run_heads(std::span<Work* const> works, std::span<const std::int32_t> counts);
+  void run_heads(std::span<Work* const> works, std::span<const DraftShare> shares);
   [[nodiscard]] std::span<const float> logits_of(std::int32_t index) const;
 
   Engine& engine_;

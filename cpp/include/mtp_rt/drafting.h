@@ -20,6 +20,8 @@ struct DraftOptions {
       "auto";  // "none", "lookup", "heads", or "auto": lookup, and heads where the model has them
   std::int32_t max_drafts = 7;  // 0 .. 15
   bool adaptive = true;         // choose the number by measured cost and acceptance
+  std::int32_t max_width = 0;   // tokens that a head may propose for one place, 1 .. kMaxDraftWidth; 0: 3 if
+                                // adaptive, else 1, so that drafts are a chain
 };
 
 /// Tokens that may follow a sequence, the likeliest first: every leading part is a tree of its own.
@@ -29,10 +31,21 @@ struct Proposal {
   std::string_view source;     // who proposes: a literal
 };
 
-/// A chain of tokens that the model's extra heads drafted behind a sequence.
+/// What the model's extra heads would be worth behind a sequence.
+///
+/// Their drafts are a chain of the first candidates of each depth, and the other candidates as leaves beside
+/// it.
+struct Prospects {
+  std::int32_t width = 1;      // candidates per depth, 1 .. kMaxDraftWidth
+  std::vector<float> chances;  // [depths, width] estimated probability that a candidate is accepted
+};
+
+/// What the model's extra heads drafted behind a sequence: at each depth the candidates, best first, to
+/// follow the first ones of the depths before.
 struct HeadDrafts {
-  std::span<const Token> tokens;   // [n]
-  std::span<const float> chances;  // [n] the heads' own, each given that those before it stand
+  std::int32_t width = 1;          // candidates per depth
+  std::span<const Token> tokens;   // [depths, width]
+  std::span<const float> chances;  // same; the heads' own, given that the first ones before stand
 };
 
 /// Proposes drafts for one sequence.
@@ -46,12 +59,12 @@ class DraftSource {
   DraftSource(const DraftSource&) = delete;
   DraftSource& operator=(const DraftSource&) = delete;
 
-  /// What the heads would be worth behind `tokens`, the whole sequence so far: [k] estimated probability that
-  /// their first k + 1 drafts are accepted, at most `max_drafts` of them. Empty: it does without them.
-  [[nodiscard]] virtual std::vector<float> prospects(std::span<const Token> tokens, std::int32_t max_drafts);
+  /// What the heads would be worth behind `tokens`, the whole sequence so far, at most `max_drafts` deep. No
+  /// chances: it does without them.
+  [[nodiscard]] virtual Prospects prospects(std::span<const Token> tokens, std::int32_t max_drafts);
 
   /// At most `max_drafts` nodes to follow `tokens`. What was there in the last call is the start of what is
-  /// there now. `drafted` is what the heads drafted: at most as many as there were prospects, or none.
+  /// there now. `drafted` is what the heads drafted: never deeper or wider than the prospects, or nothing.
   [[nodiscard]] virtual Proposal propose(std::span<const Token> tokens, std::int32_t max_drafts,
                                          const HeadDrafts& drafted) = 0;
 };

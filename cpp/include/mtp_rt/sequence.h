@@ -107,8 +107,8 @@ class Sequence {
               Clock::time_point now);
 
   /// Forgets the proposal and asks the source what drafts of the heads would be worth in the next step (see
-  /// DraftSource): never more of them than the step can use.
-  [[nodiscard]] std::vector<float> prospects();
+  /// DraftSource): never deeper than the step can use. Throws ArgumentError if they are nonsense.
+  [[nodiscard]] Prospects prospects();
 
   /// Asks the source for a proposal, after prospects(). Throws ArgumentError if it proposes nonsense.
   void draft(const HeadDrafts& drafted);

@@ -2,16 +2,17 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <numeric>
 
 namespace mtp_rt {
 namespace {
 
 constexpr double kLeastGain = 1.01;  // that drafting has to promise over not drafting
+constexpr double kHope = 2.0;        // times its mean chance, a candidate may turn out to have
 
 struct Candidate {
   std::size_t wish = 0;
-  std::size_t depth = 0;
+  std::int32_t depth = 0;
+  std::int32_t rank = 0;
   double chance = 0.0;
 };
 
@@ -19,7 +20,7 @@ double time_of(std::span<const double> times, std::size_t count) {
   return count == 0 || times.empty() ? 0.0 : times[std::min(count, times.size()) - 1];
 }
 
-/// The time of a draft call that grows by one draft after the other.
+/// The time of a draft call that grows by one depth of one slot after the other.
 class DraftCall {
  public:
   explicit DraftCall(std::span<const double> times) : times_(times) {}
@@ -38,45 +39,92 @@ class DraftCall {
   double time_ = 0.0;
 };
 
+/// The next step as it grows by candidates.
+class Step {
+ public:
+  Step(std::size_t wishes, std::int32_t rows, const StepTimes& times)
+      : times_(times),
+        call_(times.draft),
+        depths_(wishes),
+        rows_(static_cast<std::size_t>(rows)),
+        tokens_(rows) {}
+
+  /// Candidates of a wish come in an order in which none is deeper than those before by more than one.
+  void add(const Candidate& candidate) {
+    ++rows_;
+    tokens_ += candidate.chance;
+    std::int32_t& depths = depths_[candidate.wish];
+    if (candidate.depth < depths) return;
+    call_.add(static_cast<std::size_t>(candidate.depth));
+    depths = candidate.depth + 1;
+  }
+
+  /// Tokens per time.
+  [[nodiscard]] double rate() const { return tokens_ / (time_of(times_.verify, rows_) + call_.time()); }
+
+  /// What one row more takes.
+  [[nodiscard]] double row_time() const {
+    return time_of(times_.verify, rows_ + 1) - time_of(times_.verify, rows_);
+  }
+
+ private:
+  StepTimes times_;
+  DraftCall call_;
+  std::vector<std::int32_t> depths_;  // by wish
+  std::size_t rows_;
+  double tokens_;
+};
+
+std::vector<Candidate> candidates_of(const Prospects& prospects, std::size_t wish) {
+  std::vector<Candidate> candidates;
+  for (std::size_t at = 0; at < prospects.chances.size(); ++at) {
+    const auto place = static_cast<std::int32_t>(at);
+    candidates.push_back(
+        {wish, place / prospects.width, place % prospects.width, static_cast<double>(prospects.chances[at])});
+  }
+  return candidates;
+}
+
 }  // namespace
 
-std::vector<std::int32_t> plan_drafts(std::span<const DraftWish> wishes, std::int32_t rows,
-                                      const StepTimes& times) {
-  std::vector<std::int32_t> counts(wishes.size());
+std::vector<DraftShare> plan_drafts(std::span<const DraftWish> wishes, std::int32_t rows,
+                                    const StepTimes& times) {
+  std::vector<DraftShare> shares(wishes.size());
   std::vector<Candidate> candidates;
-  DraftCall call(times.draft);
-  auto width = static_cast<std::size_t>(rows);
-  double tokens = rows;
+  Step step(wishes.size(), rows, times);
   for (std::size_t i = 0; i < wishes.size(); ++i) {
-    const std::vector<float>& prospects = wishes[i].prospects;
-    for (std::size_t k = 0; k < prospects.size(); ++k) {
-      const auto chance = static_cast<double>(prospects[k]);
-      if (wishes[i].adaptive) {
-        candidates.push_back({i, k, chance});
-        continue;
-      }
-      ++counts[i];
-      ++width;
-      tokens += chance;
-      call.add(k);
+    const std::vector<Candidate> wanted = candidates_of(wishes[i].prospects, i);
+    if (wishes[i].adaptive) {
+      candidates.insert(candidates.end(), wanted.begin(), wanted.end());
+    } else if (!wanted.empty()) {
+      shares[i] = {wanted.back().depth + 1, wishes[i].prospects.width};
+      for (const Candidate& candidate : wanted) step.add(candidate);
     }
   }
-  if (times.verify.empty()) return counts;
+  if (times.verify.empty()) return shares;
   std::ranges::stable_sort(candidates,
                            [](const Candidate& a, const Candidate& b) { return a.chance > b.chance; });
-  double best_rate = tokens / (time_of(times.verify, width) + call.time()) * kLeastGain;
+  double best_rate = step.rate() * kLeastGain;
+  double worth = 0.0;  // tokens that the next row has to promise there
   std::size_t best_count = 0;
   for (std::size_t n = 0; n < candidates.size(); ++n) {
-    tokens += candidates[n].chance;
-    call.add(candidates[n].depth);
-    const double rate = tokens / (time_of(times.verify, ++width) + call.time());
-    if (rate > best_rate) {
-      best_rate = rate;
-      best_count = n + 1;
-    }
+    step.add(candidates[n]);
+    if (step.rate() <= best_rate) continue;
+    best_rate = step.rate();
+    worth = best_rate * step.row_time();
+    best_count = n + 1;
   }
-  for (std::size_t n = 0; n < best_count; ++n) ++counts[candidates[n].wish];
-  return counts;
+  for (std::size_t n = 0; n < candidates.size(); ++n) {
+    const Candidate& candidate = candidates[n];
+    DraftShare& share = shares[candidate.wish];
+    if (n < best_count) {
+      share.depths = std::max(share.depths, candidate.depth + 1);
+    } else if (candidate.depth >= share.depths || kHope * candidate.chance <= worth) {
+      continue;
+    }
+    share.width = std::max(share.width, candidate.rank + 1);
+  }
+  return shares;
 }
 
 }  // namespace mtp_rt

@@ -11,6 +11,7 @@ namespace mtp_rt {
 namespace {
 
 constexpr std::int32_t kMostDrafts = 15;
+constexpr std::int32_t kTreeWidth = 3;  // more candidates are hardly ever right
 
 /// Tokens that drafts with these chances promise.
 float promise(std::span<const float> chances) {
@@ -21,13 +22,13 @@ float promise(std::span<const float> chances) {
 /// nothing to draft; the heads are there where the text does not repeat.
 class LookupOrHeads final : public DraftSource {
  public:
-  explicit LookupOrHeads(const EngineInfo& info) : heads_(info.extra_heads, info.acceptance) {}
+  LookupOrHeads(const EngineInfo& info, std::int32_t width)
+      : heads_(info.extra_heads, info.acceptance, width) {}
 
-  [[nodiscard]] std::vector<float> prospects(std::span<const Token> tokens,
-                                             std::int32_t max_drafts) override {
+  [[nodiscard]] Prospects prospects(std::span<const Token> tokens, std::int32_t max_drafts) override {
     copied_ = lookup_.propose(tokens, max_drafts, {});
-    std::vector<float> drafted = heads_.prospects(tokens, max_drafts);
-    if (promise(copied_.chances) >= promise(drafted)) drafted.clear();
+    Prospects drafted = heads_.prospects(tokens, max_drafts);
+    if (promise(copied_.chances) >= promise(drafted.chances)) return {};
     return drafted;
   }
 
@@ -45,7 +46,7 @@ class LookupOrHeads final : public DraftSource {
 
 }  // namespace
 
-std::vector<float> DraftSource::prospects(std::span<const Token> /*tokens*/, std::int32_t /*max_drafts*/) {
+Prospects DraftSource::prospects(std::span<const Token> /*tokens*/, std::int32_t /*max_drafts*/) {
   return {};
 }
 
@@ -53,12 +54,17 @@ std::unique_ptr<DraftSource> make_draft_source(const DraftOptions& options, cons
   if (options.max_drafts < 0 || options.max_drafts > kMostDrafts) {
     throw ArgumentError("max_drafts: " + std::to_string(options.max_drafts) + " is outside [0, 15]");
   }
+  if (options.max_width < 0 || options.max_width > kMaxDraftWidth) {
+    throw ArgumentError("max_width: " + std::to_string(options.max_width) + " is outside [0, " +
+                        std::to_string(kMaxDraftWidth) + "]");
+  }
+  const std::int32_t width = options.max_width > 0 ? options.max_width : options.adaptive ? kTreeWidth : 1;
   const std::string& source = options.source;
   if (source == "none") return nullptr;
   if (source == "lookup" || (source == "auto" && info.extra_heads == 0)) {
     return std::make_unique<LookupSource>();
   }
-  if (source == "auto") return std::make_unique<LookupOrHeads>(info);
+  if (source == "auto") return std::make_unique<LookupOrHeads>(info, width);
   if (source != "heads") {
     throw ArgumentError("drafts: unknown source '" + source + "'; known are none, lookup, heads and auto");
   }
@@ -67,7 +73,7 @@ std::unique_ptr<DraftSource> make_draft_source(const DraftOptions& options, cons
         "drafts: this model has no extra heads; use the source lookup or none, or give it heads with mtp-rt "
         "distill");
   }
-  return std::make_unique<HeadsSource>(info.extra_heads, info.acceptance);
+  return std::make_unique<HeadsSource>(info.extra_heads, info.acceptance, width);
 }
 
 }  // namespace mtp_rt

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <numeric>
 
 #include "decode/draft_plan.h"
 #include "decode/guarded.h"
@@ -26,17 +25,17 @@ void HostStepper::draft(std::span<Work> works) {
     DraftWish& wish = wishes.emplace_back();
     wish.adaptive = work.sequence->request().drafts.adaptive;
     guarded(*work.result, [&] { wish.prospects = work.sequence->prospects(); });
-    const auto heads = static_cast<std::size_t>(engine_.info().extra_heads);
-    if (wish.prospects.size() > heads) wish.prospects.resize(heads);
+    const std::int32_t most = engine_.info().extra_heads * wish.prospects.width;
+    wish.prospects.chances.resize(std::min(wish.prospects.chances.size(), static_cast<std::size_t>(most)));
   }
   if (going.empty()) return;
-  const std::vector<std::int32_t> counts =
+  const std::vector<DraftShare> shares =
       plan_drafts(wishes, rows, {costs_->verify.for_next_call(), costs_->draft.expected()});
-  run_heads(going, counts);
+  run_heads(going, shares);
   std::size_t first = 0;
   for (std::size_t i = 0; i < going.size(); ++i) {
-    const auto count = static_cast<std::size_t>(counts[i]);
-    const HeadDrafts drafted{std::span(head_tokens_).subspan(first, count),
+    const auto count = static_cast<std::size_t>(shares[i].depths * shares[i].width);
+    const HeadDrafts drafted{shares[i].width, std::span(head_tokens_).subspan(first, count),
                              std::span(head_chances_).subspan(first, count)};
     first += count;
     if (going[i]->result->error) continue;
@@ -47,20 +46,23 @@ void HostStepper::draft(std::span<Work> works) {
 }
 
 /// Fills head_tokens_ and head_chances_; an error of the engine is in the results of all that take part.
-void HostStepper::run_heads(std::span<Work* const> works, std::span<const std::int32_t> counts) {
+void HostStepper::run_heads(std::span<Work* const> works, std::span<const DraftShare> shares) {
   std::vector<DraftRow> rows;
   std::vector<std::int32_t> slots;  // by depth
+  std::size_t total = 0;
   for (std::size_t i = 0; i < works.size(); ++i) {
-    if (counts[i] == 0) continue;
+    const DraftShare& share = shares[i];
+    if (share.depths == 0) continue;
     const Sequence& sequence = *works[i]->sequence;
     rows.push_back({.slot = sequence.slot(),
                     .token = sequence.tokens().back(),
-                    .count = counts[i],
+                    .count = share.depths,
+                    .width = share.width,
                     .params = &sequence.request().params});
-    slots.resize(std::max(slots.size(), static_cast<std::size_t>(counts[i])));
-    for (std::int32_t depth = 0; depth < counts[i]; ++depth) ++slots[static_cast<std::size_t>(depth)];
+    total += static_cast<std::size_t>(share.depths * share.width);
+    slots.resize(std::max(slots.size(), static_cast<std::size_t>(share.depths)));
+    for (std::int32_t depth = 0; depth < share.depths; ++depth) ++slots[static_cast<std::size_t>(depth)];
   }
-  const auto total = static_cast<std::size_t>(std::accumulate(counts.begin(), counts.end(), 0));
   head_tokens_.resize(total);
   head_chances_.resize(total);
   if (rows.empty()) return;
@@ -71,7 +73,7 @@ void HostStepper::run_heads(std::span<Work* const> works, std::span<const std::i
     if (has_costs()) observe_depths(costs_->draft, slots, time.count());
   } catch (const std::exception& error) {
     for (std::size_t i = 0; i < works.size(); ++i) {
-      if (counts[i] > 0) works[i]->result->error = error.what();
+      if (shares[i].depths > 0) works[i]->result->error = error.what();
     }
   }
 }

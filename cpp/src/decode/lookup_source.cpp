@@ -25,7 +25,7 @@ LookupSource::LookupSource() : estimates_(kPrior.size()) {}
 
 Proposal LookupSource::propose(std::span<const Token> tokens, std::int32_t max_drafts,
                                const HeadDrafts& /*drafted*/) {
-  watched_.compare(tokens, [&](std::size_t depth, bool right) {
+  watched_.compare(tokens, [&](std::size_t depth, bool right, Token /*token*/) {
     estimates_.learn(class_of(watched_length_), static_cast<std::int32_t>(depth), right);
   });
   index_up_to(tokens, tokens.size() - 1);  // not the ending itself

@@ -73,14 +73,18 @@ void RunningCosts::observe(std::int32_t rows, double time) {
     const auto width = static_cast<double>(i + 1);
     const double likeness = std::min(width / rows, rows / width);
     widths_[i].correction += step * (kCommon + (1.0 - kCommon) * likeness);
-    const double told = std::pow(likeness, 4.0);
+    const double told = likeness * likeness * likeness * likeness;
     widths_[i].evidence = widths_[i].evidence * kForget + 0.5 * told;
     widths_[i].hope = std::min((widths_[i].hope + kMoreHope) * (1.0 - told), kMostHope);
     widths_[i].timed *= kForget;
   }
   seen.evidence += 0.5;
   seen.timed += 1.0;
+  schedule_try(surprise, time);
   refresh();
+}
+
+void RunningCosts::schedule_try(double surprise, double time) {
   if (time_until_try_ > 0.0) {
     time_until_try_ -= time;
     return;
@@ -97,15 +101,20 @@ std::span<const double> RunningCosts::for_next_call() const noexcept {
 
 void RunningCosts::refresh() {
   expected_.clear();
-  hopeful_.clear();
   std::vector<double> weights;
   for (const Width& width : widths_) {
     expected_.push_back(width.measured * std::exp(width.correction));
-    hopeful_.push_back(expected_.back() * std::exp(-(kHope + width.hope) / (1.0 + width.evidence)));
     weights.push_back(width.timed + kUntimed);
   }
+  hopeful_.clear();
+  if (time_until_try_ <= 0.0 && !next_try_is_plain_) {
+    for (std::size_t i = 0; i < widths_.size(); ++i) {
+      const Width& width = widths_[i];
+      hopeful_.push_back(expected_[i] * std::exp(-(kHope + width.hope) / (1.0 + width.evidence)));
+    }
+    ascend(hopeful_, weights);
+  }
   ascend(expected_, weights);
-  ascend(hopeful_, weights);
 }
 
 void observe_depths(RunningCosts& costs, std::span<const std::int32_t> slots, double time) {

@@ -42,12 +42,13 @@ class RunningCosts {
     double hope = 0.0;        // logarithm of how much faster it may be, for want of calls like it
   };
 
+  void schedule_try(double surprise, double time);
   void refresh();
 
   std::vector<Width> widths_;
   std::vector<double> expected_;
-  std::vector<double> hopeful_;
-  double pause_ = 0.0;  // between tries, in times of the last one
+  std::vector<double> hopeful_;  // only for a try
+  double pause_ = 0.0;           // between tries, in times of the last one
   double time_until_try_ = 0.0;
   bool next_try_is_plain_ = false;
 };

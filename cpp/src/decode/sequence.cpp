@@ -32,7 +32,16 @@ std::vector<std::uint32_t> mask_without(std::span<const Token> forbidden, std::i
   return mask;
 }
 
-/// Sources come from outside: what they propose goes into rows only after this.
+/// Sources come from outside: the heads are asked only after this.
+void check_prospects(const Prospects& prospects) {
+  const bool has_width = prospects.width >= 1 && prospects.width <= kMaxDraftWidth;
+  if (has_width && prospects.chances.size() % static_cast<std::size_t>(prospects.width) == 0) return;
+  throw ArgumentError("drafts: prospects of " + std::to_string(prospects.chances.size()) + " candidates, " +
+                      std::to_string(prospects.width) + " a depth; 1 .. " + std::to_string(kMaxDraftWidth) +
+                      " a depth are possible");
+}
+
+/// The same of what goes into rows.
 void check_proposal(const Proposal& proposal, std::int32_t vocab_size, std::int32_t most) {
   check(proposal.tree);
   const std::vector<Token>& tokens = proposal.tree.tokens;
@@ -138,12 +147,14 @@ std::int32_t Sequence::most_drafts() const noexcept {
   return source_ ? std::min(request_.drafts.max_drafts, budget() - 1) : 0;
 }
 
-std::vector<float> Sequence::prospects() {
+Prospects Sequence::prospects() {
   proposal_ = {};
   const std::int32_t most = most_drafts();
   if (most <= 0) return {};
-  std::vector<float> prospects = source_->prospects(tokens_, most);
-  if (prospects.size() > static_cast<std::size_t>(most)) prospects.resize(static_cast<std::size_t>(most));
+  Prospects prospects = source_->prospects(tokens_, most);
+  check_prospects(prospects);
+  const auto most_candidates = static_cast<std::size_t>(most * prospects.width);
+  if (prospects.chances.size() > most_candidates) prospects.chances.resize(most_candidates);
   return prospects;
 }
 

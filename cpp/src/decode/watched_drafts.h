@@ -24,14 +24,15 @@ class WatchedDrafts {
     compared_ = 0;
   }
 
-  /// Calls `learn(depth, right)` for each draft that `text` decides: up to the first wrong one.
+  /// Calls `learn(depth, right, token)` for each draft that `text` decides, with the token that stands there:
+  /// up to the first wrong one.
   template <typename Learn>
   void compare(std::span<const Token> text, Learn learn) {
     while (compared_ < tokens_.size()) {
       const std::size_t at = start_ + compared_;
       if (at >= text.size()) return;  // the rest is not known yet
       const bool right = text[at] == tokens_[compared_];
-      learn(compared_, right);
+      learn(compared_, right, text[at]);
       if (!right) break;
       ++compared_;
     }
