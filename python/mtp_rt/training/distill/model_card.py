@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mtp_rt.model_dir import ModelDir
@@ -32,20 +33,37 @@ serves it, and the heads learned from those.
 
 | | |
 | --- | --- |
-| text and states | {stages} |
+| text | {answer_tokens} tokens of answers: {writing} |
+| recorded | {recording} |
+| draft vocabulary | {vocabulary} tokens, {coverage:.1%} of the development split's answers |
 | slots seen | {visits} in {steps} steps, {minutes:.0f} minutes |
 | training | {training} |
 """
 
 
-def model_card(model: ModelDir, trained: TrainedHeads, measured: Acceptance, run: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class Origin:
+    """Where heads come from.
+
+    Attributes:
+        stages: settings of the stages "write" and "record".
+        answer_tokens: how much the model wrote.
+        coverage: share of the development split's answers that the shipped draft vocabulary makes up.
+    """
+
+    stages: Mapping[str, Mapping[str, Any]]
+    answer_tokens: int
+    coverage: float
+
+
+def model_card(model: ModelDir, trained: TrainedHeads, measured: Acceptance, origin: Origin) -> str:
     """Return README.md of a heads package.
 
     Args:
         model: the trunk.
         trained: the heads, before they were quantised.
         measured: their acceptance in the native engine.
-        run: run.json.
+        origin: where they come from.
     """
     heads, source = trained.heads.config, model.config.source
     pairs = enumerate(zip(measured.alpha, measured.cumulative, strict=True), 1)
@@ -62,7 +80,11 @@ def model_card(model: ModelDir, trained: TrainedHeads, measured: Acceptance, run
         table="\n".join(f"| {k} | {alpha:.3f} | {stands:.3f} |" for k, (alpha, stands) in pairs),
         tokens_per_step=measured.tokens_per_step,
         walked=measured.walked or measured.tokens_per_step,
-        stages=_settings(run["stages"]),
+        answer_tokens=f"{origin.answer_tokens:,}",
+        writing=_settings(origin.stages["write"]),
+        recording=_settings(origin.stages["record"]),
+        vocabulary=f"{len(trained.heads.draft_ids):,}",
+        coverage=origin.coverage,
         visits=f"{trained.place.visits:,}",
         steps=f"{trained.place.step:,}",
         minutes=trained.place.seconds / 60,

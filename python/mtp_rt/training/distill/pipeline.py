@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,20 +12,27 @@ import torch
 from numpy.typing import NDArray
 
 from mtp_rt.errors import ArgumentError
-from mtp_rt.model_dir import read_model_dir
+from mtp_rt.model_dir import ModelDir, read_model_dir
 from mtp_rt.models.heads import heads_config
 from mtp_rt.training.distill.acceptance import Acceptance, measure
-from mtp_rt.training.distill.export import HeadKinds, trained_heads, with_draft_vocabulary, write_heads
+from mtp_rt.training.distill.export import (
+    HeadKinds,
+    TrainedHeads,
+    trained_heads,
+    with_draft_vocabulary,
+    write_heads,
+)
 from mtp_rt.training.distill.fit import BEST, Fitter, Report
 from mtp_rt.training.distill.fit_config import FitConfig
 from mtp_rt.training.distill.frozen import most_frequent
 from mtp_rt.training.distill.line_file import read_lines
-from mtp_rt.training.distill.model_card import model_card
+from mtp_rt.training.distill.model_card import Origin, model_card
 from mtp_rt.training.distill.native_acceptance import measure_native
 from mtp_rt.training.distill.prompts import SuppliedPrompt
 from mtp_rt.training.distill.record import RecordPlan, RecordSettings, plan_recording, record_states
 from mtp_rt.training.distill.report import TextReport
 from mtp_rt.training.distill.run_folder import RUN_FILE, ModelIdentity, RunFolder
+from mtp_rt.training.distill.shards import SPLITS
 from mtp_rt.training.distill.spans import examples
 from mtp_rt.training.distill.write import WriteSettings, write_text
 
@@ -165,17 +171,25 @@ def ship(
             f"warning: quantised, the heads yield {measured.tokens_per_step:.3f} tokens per step instead of "
             f"{before:.3f}; --heads-kind q8 or --unembed-kind q8 may keep more"
         )
-    described = json.loads((run.path / RUN_FILE).read_bytes())
-    card = model_card(model, trained, measured, described)
+    origin = _origin(run, model, trained)
+    card = model_card(model, trained, measured, origin)
     write_heads(trained.heads, model_dir, run.path, wishes.kinds, acceptance=measured, card=card)
     return measured
 
 
-def _token_counts(run: RunFolder, vocab_size: int) -> NDArray[np.int64]:
-    """Return how often each token occurs in the answers that are trained on."""
+def _origin(run: RunFolder, model: ModelDir, trained: TrainedHeads) -> Origin:
+    counts = {split: _token_counts(run, model.config.vocab_size, split) for split in SPLITS}
+    named = counts["dev"][trained.heads.draft_ids.numpy()].sum()
+    stages = {stage: run.settings(stage) or {} for stage in ("write", "record")}
+    written = int(sum(part.sum() for part in counts.values()))
+    return Origin(stages, written, float(named / max(counts["dev"].sum(), 1)))
+
+
+def _token_counts(run: RunFolder, vocab_size: int, split: str = "train") -> NDArray[np.int64]:
+    """Return how often each token occurs in a split's answers."""
     counts = np.zeros(vocab_size, np.int64)
     for line in read_lines(run.text_file):
-        if line["split"] == "train":
+        if line["split"] == split:
             counts += np.bincount(line["answer_ids"], minlength=vocab_size)
     return counts
 
