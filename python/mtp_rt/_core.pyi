@@ -103,7 +103,8 @@ class DraftOptions:
     """How a request wants its drafts; no choice here changes a token.
 
     source: "none", "lookup", "heads" or "auto"; max_drafts: 0 .. 15; adaptive: number by cost and acceptance.
-    max_width: 0 .. 8 tokens that a head may propose for one place (more than 1: a tree); 0: 3 if adaptive, else 1.
+    max_width: 0 .. 8 tokens that a head may propose for one place (more than 1: a tree); 0: 3 if adaptive,
+    else 1.
     """
 
     source: str

@@ -45,9 +45,9 @@ std::shared_ptr<Engine> fake_engine(std::int32_t slots) {
   auto engine = std::make_shared<testing::FakeEngine>(options);
   // Right only by chance: what the heads say must not matter.
   engine->set_heads(
-      [](const std::vector<Token>& text, std::int32_t count) {
+      [](const std::vector<Token>& text, std::int32_t count, std::int32_t width) {
         const auto token = static_cast<Token>((text.back() + text.size()) % kVocab);
-        return std::vector<std::pair<Token, float>>(static_cast<std::size_t>(count), {token, 0.5F});
+        return std::vector<std::pair<Token, float>>(static_cast<std::size_t>(count * width), {token, 0.5F});
       },
       {});
   return engine;
