@@ -11,7 +11,33 @@
 namespace mtp_rt {
 namespace {
 
-using Order = NoisyOrder<kMaxRanked>;
+/// A row that is ranked, and where its candidates go.
+struct Ranking {
+  const ScoreRow& row;
+  const Cut& cut;
+  const ScoredTokens& scored;
+  std::uint64_t seed;
+  std::int64_t position;
+  std::size_t likely;
+  std::span<Token> tokens;
+  std::span<float> chances;
+};
+
+/// Writes the best kept entries; returns how many there are. The fewer are looked for, the more are passed
+/// over.
+template <std::size_t kWidth>
+std::size_t write_kept(const Ranking& r) {
+  NoisyOrder<kWidth> order(r.row, r.cut, r.scored, r.seed, r.position);
+  const double total = kept_mass(r.row, r.cut);
+  std::size_t at = 0;
+  for (const auto& entry : order.find(r.likely)) {
+    if (at == r.tokens.size() || entry.score == -std::numeric_limits<double>::infinity()) break;
+    const float z = r.row.block(entry.index / ScoreRow::kBlock)[entry.index % ScoreRow::kBlock];
+    r.tokens[at] = r.scored.token(entry.index);
+    r.chances[at++] = static_cast<float>(mass(z) / total);
+  }
+  return at;
+}
 
 }  // namespace
 
@@ -28,15 +54,12 @@ void rank(std::span<const float> logits, const ScoredTokens& scored, const Sampl
   }
   row.assign(logits, best->logit, params.temperature);
   const Cut cut = filter(row, params);
-  const double total = kept_mass(row, cut);
-  Order order(row, cut, scored, params.seed, position);
-  std::size_t at = 0;
-  for (const Order::Entry& entry : order.find(static_cast<std::size_t>(best->token))) {
-    if (at == tokens.size() || entry.score == -std::numeric_limits<double>::infinity()) break;
-    const float z = row.block(entry.index / ScoreRow::kBlock)[entry.index % ScoreRow::kBlock];
-    tokens[at] = scored.token(entry.index);
-    chances[at++] = static_cast<float>(mass(z) / total);
-  }
+  const Ranking ranking{row,    cut,    scored, params.seed, position, static_cast<std::size_t>(best->token),
+                        tokens, chances};
+  std::size_t at = tokens.size() == 1   ? write_kept<1>(ranking)
+                   : tokens.size() <= 3 ? write_kept<3>(ranking)
+                                        : write_kept<kMaxRanked>(ranking);
+  if (at == tokens.size()) return;
   const std::vector<Scored> likely = top_entries(row, static_cast<std::int32_t>(tokens.size()));
   for (; at < tokens.size(); ++at) {  // the kept ones, fewer than asked for, are the likeliest of all
     tokens[at] = scored.token(static_cast<std::size_t>(likely[at].token));
