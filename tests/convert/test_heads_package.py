@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from heads_packages import HEADS, tensors
 
 from mtp_rt.convert.heads_package import (
     HEADS_FILE,
@@ -19,27 +20,8 @@ from mtp_rt.convert.heads_package import (
     read_heads_package,
     write_heads_package,
 )
-from mtp_rt.convert.quantize import quantize
 from mtp_rt.errors import ArgumentError, ModelFormatError
-from mtp_rt.model_dir import HeadsConfig, heads_layout_of, parts_of, read_model_dir
-
-HEADS = HeadsConfig(
-    "recurrent", 3, "sequential", "residual", True, 64, (), 96, False, None, (0.5, 0.5, 0.25), {"heads": "q4"}
-)
-
-
-def tensors(config: Any, heads: HeadsConfig) -> list[Any]:
-    generator, found = np.random.default_rng(0), []
-    layout = heads_layout_of(replace(config, extra_heads=heads))
-    for name, size in layout.vectors.items():
-        found.append((name, "F32", (size,), np.ones(size, np.float32)))
-    for name, (rows, cols) in layout.matrices.items():
-        parts = quantize(generator.normal(size=(rows, cols)).astype(np.float32), "q4")
-        for part, (dtype, shape) in parts_of(name, "q4", rows, cols).items():
-            found.append((part, dtype, shape, parts[part.removeprefix(name)]))
-    for name, (size, _) in layout.ids.items():
-        found.append((name, "I32", (size,), np.arange(size, dtype=np.int32) * 2))
-    return found
+from mtp_rt.model_dir import read_model_dir
 
 
 @pytest.fixture

@@ -7,14 +7,17 @@ import json
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from heads_packages import HEADS, tensors
 from hub_fakes import ONLY_MODEL, cache_content, sha256
 
 from mtp_rt import hub
-from mtp_rt.errors import ModelNotFoundError
-from mtp_rt.hub import fetch, known
+from mtp_rt.convert.heads_package import HEADS_FILE, Base, read_heads_package, write_heads_package
+from mtp_rt.errors import DownloadError, ModelNotFoundError
+from mtp_rt.hub import cache, fetch, known
 from mtp_rt.model_dir import read_model_dir
 
 
@@ -152,6 +155,45 @@ def test_the_shipped_table_is_complete() -> None:
         assert "==" in model.wheel.requirement
         assert {len(model.sha256), len(model.wheel.sha256)} == {64}
         assert json.dumps(model.summary)
+
+
+def test_heads_that_come_along_are_joined_with_their_base(
+    table: list[known.KnownModel], quick_pip: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    base = read_model_dir(hub.pull("tiny-chat"))
+    folder = tmp_path / "packages" / "tiny-mtp"
+    write_heads_package(folder, Base.of(base), HEADS, tensors(base.config, HEADS), {})
+    digest = sha256(folder / HEADS_FILE)
+    table.append(
+        replace(table[0], name="tiny-mtp", heads=known.ShippedHeads("tiny-chat", "tiny-mtp", digest))
+    )
+    monkeypatch.setattr(cache, "_PACKAGES", folder.parent)
+
+    joined = hub.pull("tiny-mtp")
+    assert joined.name == f"tiny-mtp-{digest[:8]}"
+    assert read_model_dir(joined).config.extra_heads == HEADS
+    assert hub.cached_models() == {"tiny-chat": base.path, "tiny-mtp": joined}
+    assert hub.resolve_model("tiny-mtp") == joined
+    assert len(quick_pip) == 1
+
+    write_heads_package(
+        folder, Base("other", "0" * 64, ""), HEADS, tensors(base.config, HEADS), {}, replace=True
+    )
+    with pytest.raises(DownloadError, match=r"tiny-mtp: .*base they were made for.*pull --force tiny-mtp"):
+        hub.pull("tiny-mtp", force=True)
+    assert read_model_dir(joined).config.extra_heads == HEADS
+
+
+def test_shipped_heads_are_those_of_the_table() -> None:
+    shipped = [model.heads for model in hub.known_models() if model.heads is not None]
+    assert shipped
+    for heads in shipped:
+        package = read_heads_package(cache._PACKAGES / heads.folder)
+        base = next(model for model in hub.known_models() if model.name == heads.base)
+        assert sha256(package.path / HEADS_FILE) == heads.sha256
+        assert package.base.sha256 == base.sha256
+        assert package.heads.acceptance is not None
+        assert sum(path.stat().st_size for path in package.path.iterdir()) <= 12_000_000
 
 
 @pytest.mark.model

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mtp_rt.errors import DownloadError, ModelNotFoundError
+from mtp_rt.errors import DownloadError, ModelFormatError, ModelNotFoundError
 from mtp_rt.hub.fetch import Progress, fetch_model_file
-from mtp_rt.hub.known import KnownModel, known_models
+from mtp_rt.hub.known import KnownModel, ShippedHeads, known_models
+
+_PACKAGES = Path(__file__).parent / "packages"
 
 
 def cache_root() -> Path:
@@ -28,7 +30,7 @@ def cache_root() -> Path:
 
 def cached_models() -> dict[str, Path]:
     """Return name -> directory of the known models that are in the cache."""
-    directories = {model.name: _directory(model.name) for model in known_models()}
+    directories = {model.name: _directory(model) for model in known_models()}
     return {name: path for name, path in directories.items() if _is_complete(path)}
 
 
@@ -74,14 +76,18 @@ def pull(name: str, *, progress: Progress | None = None, force: bool = False) ->
         DownloadError: no source has it, the disk is full, or the cache is not writable.
     """
     model = _known(name)
-    target = _directory(name)
+    target = _directory(model)
     if _is_complete(target) and not force:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _lock(target.parent / f".{name}.lock", progress):
             if force or not _is_complete(target):  # else another process has just pulled it
-                _fetch_and_convert(model, target, progress)
+                if model.heads is None:
+                    _fetch_and_convert(model, target, progress)
+                else:
+                    base = pull(model.heads.base, progress=progress, force=force)
+                    _join_heads(model.name, model.heads, base, target, progress)
     except OSError as error:
         hint = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose another folder"
         problem = f"cannot write to the cache {cache_root()}: {error.strerror or error}"
@@ -100,6 +106,19 @@ def _fetch_and_convert(model: KnownModel, target: Path, progress: Progress | Non
         import_gguf(source, target, progress=progress, provenance=provenance, replace=True)
 
 
+def _join_heads(name: str, heads: ShippedHeads, base: Path, target: Path, progress: Progress | None) -> None:
+    from mtp_rt.convert.heads_package import assemble
+
+    if progress is not None:
+        progress("adding heads", 0, 1)
+    try:
+        assemble(base, _PACKAGES / heads.folder, target, replace=True)
+    except ModelFormatError as error:
+        raise DownloadError(f"{name}: {error}; 'mtp-rt pull --force {name}' fetches its base anew") from error
+    if progress is not None:
+        progress("adding heads", 1, 1)
+
+
 @contextmanager
 def _lock(path: Path, progress: Progress | None) -> Iterator[None]:
     """Hold the lock file; the system releases it even if the process dies."""
@@ -113,7 +132,9 @@ def _lock(path: Path, progress: Progress | None) -> Iterator[None]:
         yield
 
 
-def _directory(name: str) -> Path:
+def _directory(model: KnownModel) -> Path:
+    # Another release may bring other heads: each has a directory of its own.
+    name = model.name if model.heads is None else f"{model.name}-{model.heads.sha256[:8]}"
     return cache_root() / "models" / name
 
 

