@@ -73,7 +73,11 @@ _KNOWN = (
         _SMOLLM2,
         name="smollm2-135m-mtp",
         summary="SmolLM2 135M Instruct with heads that guess 4 more tokens: the same text, sooner",
-        heads=ShippedHeads(base=_SMOLLM2.name, folder="smollm2-135m-mtp", sha256="HEADS_SHA"),
+        heads=ShippedHeads(
+            base=_SMOLLM2.name,
+            folder="smollm2-135m-mtp",
+            sha256="d3522ecfe38f68f9897616acc6a5dc74d6ce58ee2c420401004f9e7da0d4600e",
+        ),
     ),
     _SMOLLM2,
 )
