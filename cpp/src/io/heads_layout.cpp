@@ -4,8 +4,8 @@ namespace mtp_rt::io {
 namespace {
 
 // Sizes were checked: at most 65,536 each, and 8 taps.
-void add_module(const std::string& prefix, const ModelConfig& config, ModelLayout& layout) {
-  const HeadsConfig& heads = *config.extra_heads;
+void add_module(const std::string& prefix, const HeadsConfig& heads, const ModelConfig& config,
+                ModelLayout& layout) {
   const bool sequential = heads.wiring == HeadWiring::sequential;
   const std::int64_t hidden = config.hidden_size;
   const std::int64_t inputs = sequential ? 2 * hidden : hidden;
@@ -33,15 +33,14 @@ void add_module(const std::string& prefix, const ModelConfig& config, ModelLayou
 
 }  // namespace
 
-void add_heads(const ModelConfig& config, ModelLayout& layout) {
-  const HeadsConfig& heads = *config.extra_heads;
+void add_heads(const HeadsConfig& heads, const ModelConfig& config, ModelLayout& layout) {
   const std::int64_t hidden = config.hidden_size;
   if (!heads.taps.empty()) {
     const std::int64_t tapped = static_cast<std::int64_t>(heads.taps.size()) * hidden;
     layout.matrices.push_back({"heads.fuse.weight", hidden, tapped});
   }
   for (std::int32_t m = 0; m < heads.modules(); ++m) {
-    add_module("heads." + std::to_string(m) + ".", config, layout);
+    add_module("heads." + std::to_string(m) + ".", heads, config, layout);
   }
   if (!heads.draft_vocab_size) return;
   layout.matrices.push_back({"heads.unembed.weight", *heads.draft_vocab_size, hidden});

@@ -5,7 +5,7 @@
 
 namespace mtp_rt::io {
 
-/// Adds the weights of `config.extra_heads`, which is set, to `layout`.
-void add_heads(const ModelConfig& config, ModelLayout& layout);
+/// Adds the weights of `heads`, on a model with this config, to `layout`.
+void add_heads(const HeadsConfig& heads, const ModelConfig& config, ModelLayout& layout);
 
 }  // namespace mtp_rt::io

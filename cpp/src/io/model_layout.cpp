@@ -114,7 +114,7 @@ ModelLayout layout_of(const ModelConfig& config) {
     add_block("model.layers." + std::to_string(i) + ".", config, config.intermediate_size, layout);
   }
   layout.vectors.push_back({"model.norm.weight", hidden});
-  if (config.extra_heads) add_heads(config, layout);
+  if (config.extra_heads) add_heads(*config.extra_heads, config, layout);
   return layout;
 }
 

@@ -68,8 +68,9 @@ std::optional<float> margin(const ModelConfig& c, const EngineOptions& options) 
 }
 
 // Scores that rank drafts are no one's logits: in two stages, unless told otherwise, whatever the model says.
-std::optional<float> heads_margin(const ModelConfig& c, const EngineOptions& options) {
-  if (!c.extra_heads->draft_vocab_size) return margin(c, options);
+std::optional<float> heads_margin(const HeadsConfig& heads, const ModelConfig& c,
+                                  const EngineOptions& options) {
+  if (!heads.draft_vocab_size) return margin(c, options);
   return options.two_stage_head.value_or(true) ? std::optional(c.two_stage_margin.value_or(kDefaultMargin))
                                                : std::nullopt;
 }
@@ -88,12 +89,13 @@ class NativeEngine final : public Engine, public Timed {
     const bool two_stage = weights_.head_is_q8() && margin(model_->config(), options).has_value();
     info_.weight_bytes =
         weights_.layer_bytes() + weights_.head_bytes() - (two_stage ? weights_.head_low_bytes() : 0);
-    if (!model_->config().extra_heads) return;
-    heads_.emplace(*model_, kernels_, weights_, pool_, info_.slots, info_.context,
-                   heads_margin(model_->config(), options));
-    info_.extra_heads = model_->config().extra_heads->count;
+    const std::optional<HeadsConfig>& heads = model_->config().extra_heads;
+    if (!heads) return;
+    heads_.emplace(*model_, *heads, kernels_, weights_, pool_, info_.slots, info_.context,
+                   heads_margin(*heads, model_->config(), options));
+    info_.extra_heads = heads->count;
     info_.head_bytes = heads_->bytes_per_depth();
-    info_.acceptance = model_->config().extra_heads->acceptance;
+    info_.acceptance = heads->acceptance;
   }
 
   [[nodiscard]] const EngineInfo& info() const noexcept override { return info_; }
@@ -119,7 +121,7 @@ class NativeEngine final : public Engine, public Timed {
       moves.emplace_back(k.slot, offsets_of(k));
     }
     for (const auto& [slot, offsets] : moves) {
-      if (heads_) keep_for_heads(slot, offsets);
+      if (heads_) keep_for_heads(*heads_, slot, offsets);
       cache_.keep(slot, offsets);
     }
     batch_ = {};
@@ -174,10 +176,10 @@ class NativeEngine final : public Engine, public Timed {
   }
 
   // Rows at `offsets` behind a slot's committed positions, of the last call.
-  void keep_for_heads(Slot slot, const std::vector<std::int32_t>& offsets) {
+  void keep_for_heads(Heads& heads, Slot slot, const std::vector<std::int32_t>& offsets) {
     const int first = std::ranges::find(batch_.segments, slot, &Segment::slot)->first_row;
     for (const std::int32_t offset : offsets) {
-      heads_->keep(slot, trunk_, first + offset, batch_.rows[static_cast<std::size_t>(first + offset)].token);
+      heads.keep(slot, trunk_, first + offset, batch_.rows[static_cast<std::size_t>(first + offset)].token);
     }
   }
 

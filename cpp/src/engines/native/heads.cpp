@@ -13,36 +13,36 @@ constexpr int kMaxPending = 32;  // positions of a slot that wait to become fina
 
 int capacity(const HeadsWindow& window) { return window.attends ? window.open + kMaxPending : 1; }
 
-std::size_t state_size(const ModelConfig& c) {
-  return static_cast<std::size_t>(c.hidden_size) * std::max<std::size_t>(1, c.extra_heads->taps.size());
+std::size_t state_size(const ModelConfig& c, const HeadsConfig& heads) {
+  return static_cast<std::size_t>(c.hidden_size) * std::max<std::size_t>(1, heads.taps.size());
 }
 
 // A cache as exact as the heads' layers, as the trunk has one.
-KvShape cache_shape(const ModelConfig& c, const HeadWeights& weights) {
-  const bool attends = c.extra_heads->body == HeadBody::block;
+KvShape cache_shape(const ModelConfig& c, const HeadsConfig& heads, const HeadWeights& weights) {
+  const bool attends = heads.body == HeadBody::block;
   const bool quantized = weights.module(0).block.qkv.takes_quantized;
-  return {quantized ? KvKind::q8 : KvKind::f32, attends ? c.extra_heads->modules() : 0, c.kv_heads,
-          c.head_dim};
+  return {quantized ? KvKind::q8 : KvKind::f32, attends ? heads.modules() : 0, c.kv_heads, c.head_dim};
 }
 
 }  // namespace
 
-Heads::Heads(const ModelDir& model, const KernelTable& kernels, const PackedWeights& trunk, ThreadPool& pool,
-             int slots, int context, std::optional<float> two_stage_margin)
+Heads::Heads(const ModelDir& model, const HeadsConfig& heads, const KernelTable& kernels,
+             const PackedWeights& trunk, ThreadPool& pool, int slots, int context,
+             std::optional<float> two_stage_margin)
     : config_(model.config()),
-      heads_(*config_.extra_heads),
+      heads_(heads),
       kernels_(kernels),
       trunk_(trunk),
       pool_(pool),
-      weights_(model, trunk, kernels, pool),
+      weights_(model, heads_, trunk, kernels, pool),
       two_stage_margin_(weights_.unembed_is_q8() ? two_stage_margin : std::nullopt),
       window_(heads_),
-      memory_(slots, capacity(window_), state_size(config_)),
-      cache_(cache_shape(config_, weights_), slots, context + heads_.count),
+      memory_(slots, capacity(window_), state_size(config_, heads_)),
+      cache_(cache_shape(config_, heads_, weights_), slots, context + heads_.count),
       frequencies_(rotation_frequencies(config_)),
-      workspace_(config_, cache_, window_.attends ? kMaxRowsAtOnce : std::min(slots, kMaxSequencesAtOnce),
-                 std::min(slots, kMaxSequencesAtOnce), context + heads_.count, pool.threads(),
-                 weights_.scores()),
+      workspace_(
+          config_, heads_, cache_, window_.attends ? kMaxRowsAtOnce : std::min(slots, kMaxSequencesAtOnce),
+          std::min(slots, kMaxSequencesAtOnce), context + heads_.count, pool.threads(), weights_.scores()),
       context_{kernels,
                pool,
                {config_.heads, config_.kv_heads, config_.head_dim},

@@ -18,9 +18,11 @@ namespace mtp_rt::native {
 
 class Heads {
  public:
-  /// For a model with extra heads. `two_stage_margin` is that of q8 scores; empty: all are exact.
-  Heads(const ModelDir& model, const KernelTable& kernels, const PackedWeights& trunk, ThreadPool& pool,
-        int slots, int context, std::optional<float> two_stage_margin);
+  /// The heads of `model`, which `heads` describes. `two_stage_margin` is that of q8 scores; empty: all are
+  /// exact.
+  Heads(const ModelDir& model, const HeadsConfig& heads, const KernelTable& kernels,
+        const PackedWeights& trunk, ThreadPool& pool, int slots, int context,
+        std::optional<float> two_stage_margin);
 
   /// `row` of the trunk's last run, which reads `token`, is the next committed row of `slot`.
   void keep(Slot slot, const Trunk& trunk, int row, Token token);
@@ -46,7 +48,7 @@ class Heads {
   void finish_positions(Slot slot);
 
   const ModelConfig config_;
-  const HeadsConfig& heads_;
+  const HeadsConfig heads_;
   const KernelTable& kernels_;
   const PackedWeights& trunk_;
   ThreadPool& pool_;

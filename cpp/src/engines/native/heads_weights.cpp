@@ -26,14 +26,13 @@ const Product& HeadModule::first(const HeadsConfig& config) const noexcept {
   return config.wiring == HeadWiring::sequential ? input : block.qkv;
 }
 
-HeadWeights::HeadWeights(const ModelDir& model, const PackedWeights& trunk, const KernelTable& kernels,
-                         ThreadPool& pool)
+HeadWeights::HeadWeights(const ModelDir& model, const HeadsConfig& heads, const PackedWeights& trunk,
+                         const KernelTable& kernels, ThreadPool& pool)
     : trunk_(trunk),
       ones_(static_cast<std::size_t>(model.config().hidden_size), 1.0F),
-      modules_(static_cast<std::size_t>(model.config().extra_heads->modules())) {
-  const HeadsConfig& heads = *model.config().extra_heads;
-  read_gains(model);
-  pack_modules(model, kernels, pool);
+      modules_(static_cast<std::size_t>(heads.modules())) {
+  read_gains(model, heads);
+  pack_modules(model, heads, kernels, pool);
   scores_ = model.config().vocab_size;
   if (!heads.draft_vocab_size) return;
   scores_ = *heads.draft_vocab_size;
@@ -42,8 +41,7 @@ HeadWeights::HeadWeights(const ModelDir& model, const PackedWeights& trunk, cons
   tokens_ = read_tokens(model);
 }
 
-void HeadWeights::read_gains(const ModelDir& model) {
-  const HeadsConfig& heads = *model.config().extra_heads;
+void HeadWeights::read_gains(const ModelDir& model, const HeadsConfig& heads) {
   const std::size_t width = ones_.size();
   // Two more for a block's own norms.
   gains_.resize(modules_.size() * (kGains + 2) * width);
@@ -66,8 +64,8 @@ void HeadWeights::read_gains(const ModelDir& model) {
   }
 }
 
-void HeadWeights::pack_modules(const ModelDir& model, const KernelTable& kernels, ThreadPool& pool) {
-  const HeadsConfig& heads = *model.config().extra_heads;
+void HeadWeights::pack_modules(const ModelDir& model, const HeadsConfig& heads, const KernelTable& kernels,
+                               ThreadPool& pool) {
   const std::int64_t hidden = model.config().hidden_size;
   const bool sequential = heads.wiring == HeadWiring::sequential;
   const std::int64_t inputs = sequential ? 2 * hidden : hidden;
@@ -91,11 +89,11 @@ void HeadWeights::pack_modules(const ModelDir& model, const KernelTable& kernels
         break;
     }
   }
-  streams_.emplace(groups, kernels, pool);
+  streams_ = WeightStreams(groups, kernels, pool);
 }
 
 std::size_t HeadWeights::bytes_per_depth(bool two_stage) const noexcept {
-  const std::size_t modules = (streams_->bytes() + gains_.size() * sizeof(float)) / modules_.size();
+  const std::size_t modules = (streams_.bytes() + gains_.size() * sizeof(float)) / modules_.size();
   const std::size_t scored = own_ ? own_->bytes() : trunk_.head_bytes();
   const std::size_t unread = own_ ? own_->low_bytes() : trunk_.head_low_bytes();
   return modules + scored - (two_stage && unembed_is_q8() ? unread : 0);

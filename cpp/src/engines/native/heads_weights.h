@@ -29,9 +29,9 @@ struct HeadModule {
 
 class HeadWeights {
  public:
-  /// Packs the heads of `model`, which has some. `trunk` outlives this.
-  HeadWeights(const ModelDir& model, const PackedWeights& trunk, const KernelTable& kernels,
-              ThreadPool& pool);
+  /// Packs the heads of `model`, which `heads` describes. `trunk` outlives this.
+  HeadWeights(const ModelDir& model, const HeadsConfig& heads, const PackedWeights& trunk,
+              const KernelTable& kernels, ThreadPool& pool);
 
   [[nodiscard]] const HeadModule& module(int depth) const noexcept {
     return modules_[modules_.size() == 1 ? 0 : static_cast<std::size_t>(depth)];
@@ -51,15 +51,16 @@ class HeadWeights {
   [[nodiscard]] std::size_t bytes_per_depth(bool two_stage) const noexcept;
 
  private:
-  void read_gains(const ModelDir& model);
-  void pack_modules(const ModelDir& model, const KernelTable& kernels, ThreadPool& pool);
+  void read_gains(const ModelDir& model, const HeadsConfig& heads);
+  void pack_modules(const ModelDir& model, const HeadsConfig& heads, const KernelTable& kernels,
+                    ThreadPool& pool);
 
   const PackedWeights& trunk_;
   std::vector<float> gains_;
   std::vector<float> ones_;  // [hidden]
   std::vector<HeadModule> modules_;
   Product fuse_;
-  std::optional<WeightStreams> streams_;
+  WeightStreams streams_;
   std::optional<PackedTable> own_;
   Product unembed_;
   ScoredTokens tokens_;

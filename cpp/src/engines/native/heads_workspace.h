@@ -15,10 +15,10 @@ namespace mtp_rt::native {
 /// A head computes in the same memory as a layer of the trunk: its state is the residual, its scores come
 /// from head_input.
 struct HeadsWorkspace {
-  /// For models with extra heads: `max_rows` rows, of which `max_sequences` are scored, over `scores`
+  /// `max_rows` rows, of which `max_sequences` are scored, over `scores`
   /// entries.
-  HeadsWorkspace(const ModelConfig& config, const KvCache& cache, int max_rows, int max_sequences,
-                 int context, int threads, int scores);
+  HeadsWorkspace(const ModelConfig& config, const HeadsConfig& heads, const KvCache& cache, int max_rows,
+                 int max_sequences, int context, int threads, int scores);
 
   /// The parts of the softmax of a sequence's scores at one depth [segments].
   [[nodiscard]] std::span<SoftmaxPart> softmax_of(std::size_t sequence, std::size_t depth) noexcept {

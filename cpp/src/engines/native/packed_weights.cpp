@@ -13,7 +13,7 @@ PackedWeights::PackedWeights(const ModelDir& model, const KernelTable& kernels, 
     groups.emplace_back(model).add_block("model.layers." + std::to_string(l) + ".", c.intermediate_size,
                                          layers_[l]);
   }
-  streams_.emplace(groups, kernels, pool);
+  streams_ = WeightStreams(groups, kernels, pool);
   const char* const output = c.tied_embedding ? "model.embed_tokens.weight" : "lm_head.weight";
   output_ = PackedTable(model, output, c.vocab_size, true, kernels, pool);
   head_ = output_.product(pool.threads());

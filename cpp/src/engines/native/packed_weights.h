@@ -32,7 +32,7 @@ class PackedWeights {
   /// Bytes of all layers and vectors, of the head's tiles, and of the q8 head's lower four bits (part of the
   /// head).
   [[nodiscard]] std::size_t layer_bytes() const noexcept {
-    return streams_->bytes() + gains_.size() * sizeof(float);
+    return streams_.bytes() + gains_.size() * sizeof(float);
   }
   [[nodiscard]] std::size_t head_bytes() const noexcept { return output_.bytes(); }
   [[nodiscard]] std::size_t head_low_bytes() const noexcept { return output_.low_bytes(); }
@@ -43,7 +43,7 @@ class PackedWeights {
   std::vector<float> gains_;
   std::vector<Layer> layers_;
   std::span<const float> final_gain_;
-  std::optional<WeightStreams> streams_;
+  WeightStreams streams_;
   PackedTable output_;
   std::optional<PackedTable> embedding_;  // empty when tied
   Product head_;

@@ -67,6 +67,8 @@ class ProductGroup {
 /// Packed products, each thread's share of all of them one stream.
 class WeightStreams {
  public:
+  WeightStreams() = default;
+
   /// Packs `groups` and fills in the units of their products.
   WeightStreams(const std::deque<ProductGroup>& groups, const KernelTable& kernels, ThreadPool& pool);
 
