@@ -17,12 +17,10 @@ inline Activations rows_from(const Activations& x, int row) {
           x.values + first * kBlock,    x.blocks};
 }
 
-template <int kRows>
+// The hardware looks ahead too, but not far enough: neither for many rows, which compute for longer, nor for one
+// row of weights that the last-level cache holds, as those of extra heads.
 inline void ask_ahead(const std::uint8_t* tile, std::size_t bytes) {
-  // One row runs at the speed of memory anyway; more rows compute for longer than the hardware looks ahead.
-  if constexpr (kRows > 1) {
-    for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(tile + kAhead + i, 0, 2);
-  }
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(tile + kAhead + i, 0, 2);
 }
 
 struct DotQ4 {
@@ -30,7 +28,7 @@ struct DotQ4 {
   static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*,
                     const Activations& x, Lanes (&acc)[kRows]) {
     for (int b = 0; b < x.blocks; ++b, tile += unit.stride) {
-      ask_ahead<kRows>(tile, kTileQ4);
+      ask_ahead(tile, kTileQ4);
       const Nibbles w[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
                             load_nibbles(tile + 192)};
       const auto* parameters = reinterpret_cast<const std::uint16_t*>(tile + 256);
@@ -56,8 +54,8 @@ struct DotQ8 {
   static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t* low_tile,
                     const Activations& x, Lanes (&acc)[kRows]) {
     for (int b = 0; b < x.blocks; ++b, tile += unit.stride, low_tile += unit.low_stride) {
-      ask_ahead<kRows>(tile, kTileHigh);
-      ask_ahead<kRows>(low_tile, kTileLow);
+      ask_ahead(tile, kTileHigh);
+      ask_ahead(low_tile, kTileLow);
       const Nibbles upper[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
                                 load_nibbles(tile + 192)};
       const Nibbles lower[4] = {load_nibbles(low_tile), load_nibbles(low_tile + 64),
@@ -83,7 +81,7 @@ struct DotQ8Coarse {
   static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*,
                     const Activations& x, Lanes (&acc)[kRows]) {
     for (int b = 0; b < x.blocks; ++b, tile += unit.stride) {
-      ask_ahead<kRows>(tile, kTileHigh);
+      ask_ahead(tile, kTileHigh);
       const Nibbles w[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
                             load_nibbles(tile + 192)};
       const Lanes scale = load_half(reinterpret_cast<const std::uint16_t*>(tile + 256));
