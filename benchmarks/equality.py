@@ -62,6 +62,19 @@ class Tally:
     def total(self, field: str) -> int:
         return sum(row[field] for row in self.by_kind.values())
 
+    def conclude(self, model: str, cases: int) -> int:
+        """Print the counts as JSON; return the exit status: 1 if a token differs."""
+        differing = self.total("differing_tokens")
+        result = {
+            "model": model,
+            "cases": cases,
+            "tokens": self.total("tokens"),
+            "differing_tokens": differing,
+            "by_kind": self.by_kind,
+        }
+        print(json.dumps(result, indent=2))
+        return 1 if differing else 0
+
 
 def compare_drafts(
     model: Path, cases: Sequence[Case], texts: Sequence[list[int]], tally: Tally, rng: np.random.Generator
@@ -116,15 +129,7 @@ def main() -> int:
     compare_drafts(model, cases, texts, tally, np.random.default_rng(1))
     compare_crowds(model, cases, texts, tally, args.crowds)
     compare_isas(model, cases, texts, tally)
-    result = {
-        "model": args.model,
-        "cases": len(cases),
-        "tokens": tally.total("tokens"),
-        "differing_tokens": tally.total("differing_tokens"),
-        "by_kind": tally.by_kind,
-    }
-    print(json.dumps(result, indent=2))
-    return 1 if tally.total("differing_tokens") else 0
+    return tally.conclude(args.model, len(cases))
 
 
 if __name__ == "__main__":

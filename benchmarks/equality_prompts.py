@@ -11,7 +11,6 @@ filters, threads, crowds and instruction sets.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -87,15 +86,7 @@ def main() -> int:
     for name, drafting in kinds(engine.info.extra_heads).items():
         requests = [drafting(case, text, i) for i, (case, text) in enumerate(zip(cases, texts, strict=True))]
         tally.add(name, decode(engine, requests), texts)
-    result = {
-        "model": args.model,
-        "cases": len(cases),
-        "tokens": tally.total("tokens"),
-        "differing_tokens": tally.total("differing_tokens"),
-        "by_kind": tally.by_kind,
-    }
-    print(json.dumps(result, indent=2))
-    return 1 if tally.total("differing_tokens") else 0
+    return tally.conclude(args.model, len(cases))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from gguf_files import SPECIALS
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from mtp_rt.convert.gguf_file import GgufFile
 from mtp_rt.convert.gguf_tokenizer import build_tokenizer
@@ -25,26 +25,12 @@ from mtp_rt.errors import ArgumentError, ModelFormatError, UnsupportedError
 from mtp_rt.model_dir import Kind, read_model_dir
 from mtp_rt.tokenizer import Tokenizer
 from reference import Reference
+from tiny_llama import tiny_llama
 from tiny_model.variants import stored_values
 
 
 def make_model(tied: bool, dtype: torch.dtype) -> LlamaForCausalLM:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        vocab_size=320,
-        max_position_embeddings=128,
-        rope_theta=500.0,
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=tied,
-        bos_token_id=1,
-        eos_token_id=0,
-    )
-    return LlamaForCausalLM(config).to(dtype)
+    return tiny_llama(tie_word_embeddings=tied, bos_token_id=1, eos_token_id=0).to(dtype)
 
 
 @pytest.fixture

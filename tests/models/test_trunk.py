@@ -12,25 +12,11 @@ import torch
 from mtp_rt import _core
 from mtp_rt.models.pretrained import load_hf_trunk, load_trunk
 from reference import Reference
+from tiny_llama import tiny_llama
 
 
 def test_a_hugging_face_folder_gives_the_logits_of_transformers(tmp_path: Path) -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        vocab_size=320,
-        max_position_embeddings=128,
-        rope_theta=500.0,
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=False,
-    )
-    theirs = LlamaForCausalLM(config).eval()
+    theirs = tiny_llama(num_hidden_layers=3, tie_word_embeddings=False).eval()
     theirs.save_pretrained(tmp_path / "hf")
     ours = load_hf_trunk(tmp_path / "hf")
     tokens = torch.randint(0, 320, (2, 40))

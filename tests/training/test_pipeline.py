@@ -61,8 +61,9 @@ def test_all_stages_make_a_model_and_go_on_where_they_stand(tiny_model: Path, tm
         (["--draft-vocab", "3200000"], "draft_vocab: 3200000 is not"),
         (["--hours", "0"], "hours: 0.0 is not above 0"),
         (["--hours", "nan"], "hours: nan is not above 0"),
-        (["--prompts", "{dir}/bad.jsonl"], r"bad.jsonl: line 2 is not an object"),
+        (["--prompts", "{dir}/bad.jsonl"], "bad.jsonl, line 2: must be a JSON object"),
         (["--prompts", "{dir}/empty.jsonl"], "holds no prompt"),
+        (["--prompts", "{dir}/absent.jsonl"], "cannot read the prompt file"),
     ],
 )
 def test_bad_wishes_are_refused_before_anything_is_written(
@@ -87,11 +88,11 @@ def test_without_torch_the_command_says_what_to_install(
 
 
 def test_prompts_become_conversations(tmp_path: Path) -> None:
-    from mtp_rt.cli.distill import _read_prompts
+    from mtp_rt.cli.distill import _supplied
 
     path = tmp_path / "prompts.jsonl"
     lines = [{"prompt": "hi", "source": "mine"}, {"messages": [{"role": "system", "content": "s"}]}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    first, second = _read_prompts(path)
+    first, second = _supplied(path)
     assert (first.source, first.messages) == ("mine", ({"role": "user", "content": "hi"},))
     assert second.messages == ({"role": "system", "content": "s"},)

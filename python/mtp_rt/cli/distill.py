@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,13 +14,11 @@ from mtp_rt.cli.progress import show_progress
 if TYPE_CHECKING:
     from mtp_rt.training.distill.fit import Report
     from mtp_rt.training.distill.pipeline import Listener
+    from mtp_rt.training.distill.prompts import SuppliedPrompt
     from mtp_rt.training.distill.record import RecordPlan
     from mtp_rt.training.distill.report import TextReport
 
 app = options.new_app()
-
-Kind = Literal["f32", "bf16", "q8", "q4"]
-
 
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="The run folder; OUT/model is the result.")]
 Preset = Annotated[
@@ -69,9 +66,11 @@ ShipVocab = Annotated[
         help="Tokens that the finished heads can guess, fewer than --draft-vocab to make them smaller.",
     ),
 ]
-HeadsKind = Annotated[Kind, options.option("--heads-kind", help="How the heads' matrices are stored.")]
+HeadsKind = Annotated[
+    options.Kind, options.option("--heads-kind", help="How the heads' matrices are stored.")
+]
 UnembedKind = Annotated[
-    Kind, options.option("--unembed-kind", help="How the heads' output matrix is stored.")
+    options.Kind, options.option("--unembed-kind", help="How the heads' output matrix is stored.")
 ]
 
 
@@ -119,7 +118,7 @@ def distill(
     from mtp_rt.training.distill.pipeline import Wishes, check_wishes, open_run
     from mtp_rt.training.distill.pipeline import distill as run_distill
 
-    supplied = None if prompts is None else _read_prompts(prompts)
+    supplied = None if prompts is None else _supplied(prompts)
     count = threads or 0
     config = FitConfig(preset, heads, draft_vocab=draft_vocab or None, hours=hours, seed=seed, threads=count)
     kinds = HeadKinds(heads_kind, unembed_kind)
@@ -156,28 +155,8 @@ def _listener(progress: Any) -> Listener:
     return Listener(progress, text, plan, fit, output.note)
 
 
-def _read_prompts(path: Path) -> list[Any]:
-    """Return the prompts of a JSON lines file.
-
-    Raises:
-        ArgumentError: a line is not an object with "prompt" or "messages"; names it.
-    """
-    from mtp_rt.errors import ArgumentError
+def _supplied(path: Path) -> list[SuppliedPrompt]:
+    from mtp_rt.bench.prompts import read
     from mtp_rt.training.distill.prompts import SuppliedPrompt
 
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-            messages = entry.get("messages") or [{"role": "user", "content": entry["prompt"]}]
-            contents = [(message["role"], message["content"]) for message in messages]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            problem = 'is not an object with "prompt" or "messages"'
-            raise ArgumentError(f"{path}: line {number} {problem}") from None
-        own = tuple({"role": str(role), "content": str(content)} for role, content in contents)
-        found.append(SuppliedPrompt(str(entry.get("source", "prompts")), own))
-    if not found:
-        raise ArgumentError(f"{path} holds no prompt")
-    return found
+    return [SuppliedPrompt(prompt.source, tuple(prompt.conversation())) for prompt in read(path)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -11,8 +11,6 @@ from mtp_rt.cli import options, output
 from mtp_rt.cli.progress import show_progress
 
 app = options.new_app()
-
-Kind = Literal["f32", "bf16", "q8", "q4"]
 
 
 @app.command(
@@ -26,24 +24,22 @@ def export_model(
     source: Annotated[
         str, typer.Argument(metavar="SRC", help="A model directory, or a known model (see `mtp-rt models`).")
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write.")],
+    target: options.Target,
     *,
     onnx: Annotated[
         bool, options.option("--onnx", help="Add ONNX graphs: trunk, drafts, and all heads in one.")
     ] = False,
     quantize: Annotated[
-        Kind | None,
+        options.Kind | None,
         options.option("--quantize", help="How layers and heads are stored. Default: as they are."),
     ] = None,
     lm_head: Annotated[
-        Kind | None,
+        options.Kind | None,
         options.option(
             "--lm-head", help="How embedding and output matrices are stored. Default: as they are."
         ),
     ] = None,
-    force: Annotated[
-        bool, options.option("--force", help="Replace OUT if it is not empty, once the new one is complete.")
-    ] = False,
+    force: options.Force = False,
     json_output: options.Json = False,
 ) -> None:
     """Write a model directory for other uses. OUT appears complete or not at all; weights are stored once."""

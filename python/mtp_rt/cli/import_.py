@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -11,8 +11,6 @@ from mtp_rt.cli import options, output
 from mtp_rt.cli.progress import show_progress
 
 app = options.new_app()
-
-Kind = Literal["f32", "bf16", "q8", "q4"]
 
 
 @app.command(
@@ -26,14 +24,15 @@ def import_model(
     source: Annotated[
         Path, typer.Argument(metavar="SRC", help="A GGUF file or a Hugging Face folder (Llama).")
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write.")],
+    target: options.Target,
     *,
     quantize: Annotated[
-        Kind | None,
+        options.Kind | None,
         options.option("--quantize", help="How the layers' weights are stored. Default: as they are."),
     ] = None,
     lm_head: Annotated[
-        Kind | None, options.option("--lm-head", help="How the output matrix is stored. Default: as it is.")
+        options.Kind | None,
+        options.option("--lm-head", help="How the output matrix is stored. Default: as it is."),
     ] = None,
     two_stage_head: Annotated[
         bool | None,
@@ -42,9 +41,7 @@ def import_model(
             help="Score the vocabulary coarsely, then the best tokens exactly (q8 output matrix only).",
         ),
     ] = None,
-    force: Annotated[
-        bool, options.option("--force", help="Replace OUT if it is not empty, once the new one is complete.")
-    ] = False,
+    force: options.Force = False,
     json_output: options.Json = False,
 ) -> None:
     """Convert a model. OUT appears complete or not at all; the source is only read."""

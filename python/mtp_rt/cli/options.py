@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 DraftSource = Literal["auto", "heads", "lookup", "none"]
+Kind = Literal["f32", "bf16", "q8", "q4"]  # of stored matrices
 
 
 def new_app(help: str | None = None) -> typer.Typer:
@@ -100,3 +102,8 @@ Stop = Annotated[
 ]
 IgnoreEos = Annotated[bool, option("--ignore-eos", help="Do not stop at the model's end token.")]
 Raw = Annotated[bool, option("--raw", help="Continue the prompt as it stands, without the chat template.")]
+
+Target = Annotated[Path, typer.Argument(metavar="OUT", help="The model directory to write.")]
+Force = Annotated[
+    bool, option("--force", help="Replace OUT if it is not empty, once the new one is complete.")
+]

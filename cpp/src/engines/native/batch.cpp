@@ -3,43 +3,38 @@
 #include <algorithm>
 #include <string>
 
+#include "engines/native/call_checks.h"
 #include "mtp_rt/error.h"
 
 namespace mtp_rt::native {
 namespace {
 
-[[noreturn]] void refuse(std::size_t row, const char* field, std::int64_t value,
-                         const std::string& expected) {
-  throw ArgumentError("rows[" + std::to_string(row) + "]." + field + " is " + std::to_string(value) +
-                      "; expected " + expected);
-}
-
 void check_fields(const VerifyRow& row, std::size_t i, const EngineInfo& info) {
-  if (row.slot < 0 || row.slot >= info.slots)
-    refuse(i, "slot", row.slot, "0 .. " + std::to_string(info.slots - 1));
-  if (row.token < 0 || row.token >= info.vocab_size) {
-    refuse(i, "token", row.token, "0 .. " + std::to_string(info.vocab_size - 1));
-  }
+  check_row(i, "slot", row.slot, 0, info.slots - 1);
+  check_row(i, "token", row.token, 0, info.vocab_size - 1);
 }
 
 // Opens a segment at a slot's first row, which follows the committed positions.
 void begin_segment(Batch& batch, const VerifyRow& row, std::size_t i, int base) {
   for (const Segment& s : batch.segments) {
-    if (s.slot == row.slot) refuse(i, "slot", row.slot, "the rows of a slot to stand together");
+    if (s.slot == row.slot)
+      refuse_row(i, "slot", std::to_string(row.slot), "the rows of a slot to stand together");
   }
-  if (row.parent != -1) refuse(i, "parent", row.parent, "-1 for a slot's first row");
+  if (row.parent != -1) refuse_row(i, "parent", std::to_string(row.parent), "-1 for a slot's first row");
   if (row.position != base)
-    refuse(i, "position", row.position, std::to_string(base) + ", the slot's committed length");
+    refuse_row(i, "position", std::to_string(row.position),
+               std::to_string(base) + ", the slot's committed length");
   batch.segments.push_back({row.slot, static_cast<int>(i), 0, base, true});
 }
 
 void check_parent(const Batch& batch, const Segment& segment, const VerifyRow& row, std::size_t i) {
   if (row.parent < segment.first_row || row.parent >= static_cast<std::int32_t>(i)) {
-    refuse(i, "parent", row.parent, "an earlier row of the same slot");
+    refuse_row(i, "parent", std::to_string(row.parent), "an earlier row of the same slot");
   }
   const int expected = batch.rows[static_cast<std::size_t>(row.parent)].position + 1;
   if (row.position != expected)
-    refuse(i, "position", row.position, std::to_string(expected) + ", its parent's plus one");
+    refuse_row(i, "position", std::to_string(row.position),
+               std::to_string(expected) + ", its parent's plus one");
 }
 
 // The KV indices of a tree row and its ancestors within the call, by position.

@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "engines/native/batch.h"
+#include "engines/native/call_checks.h"
 #include "engines/native/heads.h"
 #include "engines/native/kernels/select.h"
 #include "engines/native/kv_cache.h"
@@ -26,14 +27,6 @@ constexpr float kDraftMargin = 4.0F;
 constexpr int kMaxThreads = 256;
 constexpr int kMaxSlots = 4096;
 constexpr int kMaxRows = 4096;
-
-int in_range(const char* name, int value, int least, int greatest) {
-  if (value < least || value > greatest) {
-    throw ArgumentError(std::string(name) + " is " + std::to_string(value) + "; expected " +
-                        std::to_string(least) + " .. " + std::to_string(greatest));
-  }
-  return value;
-}
 
 int thread_count(int wanted) {
   return wanted == 0 ? std::min(available_cores(), kMaxThreads) : in_range("threads", wanted, 1, kMaxThreads);
@@ -157,16 +150,11 @@ class NativeEngine final : public Engine, public Timed {
   [[nodiscard]] Slot checked(Slot slot) const { return in_range("slot", slot, 0, info_.slots - 1); }
 
   void check_outputs(const Batch& batch, const VerifyOutputs& outputs) const {
-    const auto need = [](const char* name, std::size_t have, std::size_t want) {
-      if (have == want) return;
-      throw ArgumentError(std::string("outputs.") + name + " has " + std::to_string(have) +
-                          " elements; the rows want " + std::to_string(want));
-    };
     const auto hidden = static_cast<std::size_t>(info_.hidden_size);
-    need("logits", outputs.logits.size(),
-         batch.logit_rows.size() * static_cast<std::size_t>(info_.vocab_size));
-    need("states", outputs.states.size(), batch.state_rows.size() * hidden);
-    need("tapped", outputs.tapped.size(), batch.state_rows.size() * outputs.taps.size() * hidden);
+    check_output("logits", outputs.logits.size(),
+                 batch.logit_rows.size() * static_cast<std::size_t>(info_.vocab_size));
+    check_output("states", outputs.states.size(), batch.state_rows.size() * hidden);
+    check_output("tapped", outputs.tapped.size(), batch.state_rows.size() * outputs.taps.size() * hidden);
     for (std::size_t i = 0; i < outputs.taps.size(); ++i) {
       in_range("outputs.taps", outputs.taps[i], 0, info_.layers - 1);
       if (i > 0 && outputs.taps[i] <= outputs.taps[i - 1]) {

@@ -14,7 +14,7 @@ from mtp_rt.convert.quantize import quantize
 from mtp_rt.errors import ModelFormatError
 from mtp_rt.model_dir import HeadsConfig, Kind, ModelDir, heads_layout_of, parts_of, read_model_dir
 from mtp_rt.model_dir import Tensor as StoredTensor
-from mtp_rt.models.heads import ExtraHeads, heads_config
+from mtp_rt.models.heads import ExtraHeads
 from mtp_rt.training.distill.acceptance import Acceptance
 from mtp_rt.training.distill.checkpoint import load_checkpoint
 from mtp_rt.training.distill.fit_config import FitConfig
@@ -62,14 +62,7 @@ def trained_heads(model_dir: Path, checkpoint: Path) -> TrainedHeads:
     if saved is None:
         raise ModelFormatError(str(checkpoint), "", "does not exist; train first")
     config, model = FitConfig(**saved["config"]), read_model_dir(model_dir)
-    described = heads_config(
-        config.preset,
-        model.config,
-        config.heads,
-        intermediate_size=config.intermediate_size,
-        draft_vocab_size=config.draft_vocab,
-        window=config.window,
-    )
+    described = config.heads_for(model.config)
     heads = heads_on(model, described, saved["draft_ids"])
     heads.load_state_dict(saved["average"])
     return TrainedHeads(heads, config, Place(**saved["place"]))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mtp_rt.errors import Error
 from mtp_rt.model_dir import read_model_dir
-from mtp_rt.models.heads import PRESETS, heads_config
+from mtp_rt.models.heads import PRESETS
 from mtp_rt.models.losses import depth_weights
 from mtp_rt.training.distill.acceptance import Acceptance, measure
 from mtp_rt.training.distill.average import WeightAverage
@@ -92,14 +92,7 @@ class Fitter:
         self._place = Place() if saved is None else Place(**saved["place"])
         self._open_slots(None if saved is None else self._place.shards)
         model = read_model_dir(model_dir)
-        described = heads_config(
-            config.preset,
-            model.config,
-            config.heads,
-            intermediate_size=config.intermediate_size,
-            draft_vocab_size=config.draft_vocab,
-            window=config.window,
-        )
+        described = config.heads_for(model.config)
         if counts is None:
             counts = self._train.token_counts(model.config.vocab_size)
         ids = saved["draft_ids"] if saved is not None else None

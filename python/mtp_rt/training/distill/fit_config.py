@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mtp_rt.errors import ArgumentError
+from mtp_rt.model_dir import HeadsConfig, ModelConfig
+from mtp_rt.models.heads import heads_config
 from mtp_rt.models.losses import WeightRule
 
 
@@ -84,3 +86,18 @@ class FitConfig:
         for name in ("steps", "warm_up", "negatives", "weight_decay", "patience", "threads"):
             if not getattr(self, name) >= 0:
                 raise ArgumentError(f"{name}: {getattr(self, name)} is negative")
+
+    def heads_for(self, trunk: ModelConfig) -> HeadsConfig:
+        """Return the description of such heads on a trunk.
+
+        Raises:
+            ArgumentError: no such preset, or a number that does not fit the trunk.
+        """
+        return heads_config(
+            self.preset,
+            trunk,
+            self.heads,
+            intermediate_size=self.intermediate_size,
+            draft_vocab_size=self.draft_vocab,
+            window=self.window,
+        )

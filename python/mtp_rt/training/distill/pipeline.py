@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mtp_rt.errors import ArgumentError
 from mtp_rt.model_dir import ModelDir, read_model_dir
-from mtp_rt.models.heads import heads_config
 from mtp_rt.training.distill.acceptance import Acceptance, measure
 from mtp_rt.training.distill.export import (
     HeadKinds,
@@ -91,14 +90,7 @@ def check_wishes(model_dir: Path, wishes: Wishes) -> None:
     """
     config, trunk = wishes.fit, read_model_dir(model_dir).config
     for size in (config.draft_vocab, wishes.ship_vocab):
-        heads_config(
-            config.preset,
-            trunk,
-            config.heads,
-            intermediate_size=config.intermediate_size,
-            draft_vocab_size=size,
-            window=config.window,
-        )
+        replace(config, draft_vocab=size).heads_for(trunk)
 
 
 def open_run(out: Path, model_dir: Path, *, resume: bool) -> RunFolder:
@@ -196,6 +188,6 @@ def _token_counts(run: RunFolder, vocab_size: int, split: str = "train") -> NDAr
 
 def _record(run: RunFolder, model_dir: Path, wishes: Wishes, listener: Listener) -> None:
     trunk, fit = read_model_dir(model_dir).config, wishes.fit
-    settings = RecordSettings(taps=heads_config(fit.preset, trunk, fit.heads).taps)
+    settings = RecordSettings(taps=fit.heads_for(trunk).taps)
     listener.plan(plan_recording(run, model_dir, settings))
     record_states(run, model_dir, settings, threads=wishes.threads, progress=listener.progress)
