@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mtp_rt import hub
 from mtp_rt._core import Engine
-from mtp_rt.model_dir import read_model_dir
+from mtp_rt.model_dir import ModelDir, read_model_dir
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "engines")]
@@ -73,6 +73,12 @@ def engine_logits(engine: Engine, text: Text) -> Logits:
     return np.concatenate(scored)
 
 
+def trunk_values(directory: ModelDir) -> dict[str, NDArray[np.float32]]:
+    """Return the dequantised weights of the trunk, by name."""
+    values = stored_values(directory)
+    return {name: value for name, value in values.items() if not name.startswith("heads.")}
+
+
 def load_reference(model: Path) -> torch.nn.Module:
     """Return the model in `transformers` with the dequantised weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -80,7 +86,7 @@ def load_reference(model: Path) -> torch.nn.Module:
     directory = read_model_dir(model)
     fields = json.loads((model / "config.json").read_text(encoding="utf-8"))
     fields.pop("mtp_rt")
-    weights = stored_values(directory)
+    weights = trunk_values(directory)
     if directory.config.rope_layout == "interleaved":
         for name in weights:
             if ".q_proj." in name or ".k_proj." in name:
@@ -108,7 +114,7 @@ def write_as_f32(model: Path, target: Path) -> None:
     fields = json.loads((model / "config.json").read_text(encoding="utf-8"))
     del fields["mtp_rt"]
     layout = directory.config.rope_layout
-    write_llama(target, fields, stored_values(directory), layers="f32", lm_head="f32", rope_layout=layout)
+    write_llama(target, fields, trunk_values(directory), layers="f32", lm_head="f32", rope_layout=layout)
 
 
 def log_softmax(logits: Logits) -> Logits:

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,6 +43,13 @@ def test_equality_over_prompts(tiny_model: Path, tmp_path: Path) -> None:
     assert {"drafts 0", "auto", "tree"} < result["by_kind"].keys()
     assert all(kind["texts"] == result["cases"] for kind in result["by_kind"].values())
     assert result["differing_tokens"] == 0
+
+
+def test_accuracy_is_that_of_the_trunk(tiny_with_heads: Callable[..., Path], tmp_path: Path) -> None:
+    """Oracle: transformers, within the script; a model with heads, as the default one has them."""
+    model = tiny_with_heads("recurrent")
+    result = output_of("accuracy.py", "--model", str(model), "--tokens", "20", cache=tmp_path)
+    assert result["against_transformers_float64"]["f32 weights"]["logit_error_max"] < 1e-3
 
 
 def test_never_slower(tiny_model: Path, tmp_path: Path) -> None:
