@@ -121,15 +121,20 @@ def tools() -> Iterator[Item]:
         lines = wheel.read("bfcl_eval/data/BFCL_v4_live_simple.json").splitlines()
     for line in lines:
         entry = json.loads(line)
-        turns = entry["question"][0]
-        system = [turn["content"] for turn in turns if turn["role"] == "system"]
-        system.append(
-            "You can call the functions below. Answer with one call as JSON: "
-            '{"name": ..., "arguments": {...}}.\n' + json.dumps(entry["function"])
-        )
-        users = [turn for turn in turns if turn["role"] == "user"]
-        messages = [{"role": "system", "content": "\n\n".join(system)}, *users]
-        yield Item("tools", {"messages": messages}, tuple(turn["content"] for turn in users))
+        asked = [turn["content"] for turn in entry["question"][0] if turn["role"] == "user"]
+        yield Item("tools", {"messages": call_messages(entry)}, tuple(asked))
+
+
+def call_messages(entry: dict[str, Any]) -> list[dict[str, str]]:
+    """Return an entry of BFCL as a conversation: functions that may be called, and a request."""
+    turns = entry["question"][0]
+    system = [turn["content"] for turn in turns if turn["role"] == "system"]
+    system.append(
+        "You can call the functions below. Answer with one call as JSON: "
+        '{"name": ..., "arguments": {...}}.\n' + json.dumps(entry["function"])
+    )
+    users = [turn for turn in turns if turn["role"] == "user"]
+    return [{"role": "system", "content": "\n\n".join(system)}, *users]
 
 
 def writing() -> Iterator[Item]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
-LIMIT_MB = 10
+LIMIT_MB = 10  # without models
+MODELS = "mtp_rt/hub/packages/"
+MODEL_LIMIT_MB = 12  # of each
 NEEDED = {
     "mtp_rt/__init__.py",
     "mtp_rt/_core.abi3.so",
@@ -27,9 +30,21 @@ def problems(wheel: Path) -> list[str]:
     found += [f"{name} is no file of ours" for name in names if not name.startswith(("mtp_rt/", "mtp_rt-"))]
     if "-cp310-abi3-" not in wheel.name:
         found.append("it is not one stable-ABI wheel for every Python from 3.10")
-    if wheel.stat().st_size > LIMIT_MB * 10**6:
-        found.append(f"{wheel.stat().st_size / 1e6:.1f} MB, more than {LIMIT_MB}")
-    return found
+    return found + too_large(zipfile.ZipFile(wheel).infolist())
+
+
+def too_large(files: list[zipfile.ZipInfo]) -> list[str]:
+    """Return which model of the wheel, or the rest of it, takes more than it may."""
+    sizes = Counter[str]()
+    for file in files:
+        model = file.filename.startswith(MODELS)
+        sizes[file.filename.removeprefix(MODELS).split("/")[0] if model else ""] += file.compress_size
+    limits = {name: MODEL_LIMIT_MB if name else LIMIT_MB for name in sizes}
+    return [
+        f"{name or 'the wheel without models'}: {size / 1e6:.1f} MB, more than {limits[name]}"
+        for name, size in sizes.items()
+        if size > limits[name] * 10**6
+    ]
 
 
 def main() -> int:

@@ -167,13 +167,31 @@ def test_progress_counts_answer_tokens(run: RunFolder, tiny_model: Path) -> None
 def test_supplied_prompts_are_answered_once_each(run: RunFolder, tiny_model: Path) -> None:
     """Duplicates, in other case and spacing, and overlong ones are dropped."""
     prompts = supplied("What is a file?", "what  is a FILE?", "word " * 2000, "How do I sort a list?")
-    report = write_text(run, tiny_model, SETTINGS, tokens=10**6, prompts=prompts, slots=4, threads=1)
+    report = write_text(
+        run, tiny_model, SETTINGS, tokens=10**6, prompts=prompts, prompts_only=True, slots=4, threads=1
+    )
     lines = list(read_lines(run.text_file))
     assert [line["index"] for line in lines] == [0, 3]
     assert {line["source"] for line in lines} == {"mine"}
     assert report.dropped == {"duplicate": 1, "overlong": 1}
     with pytest.raises(ArgumentError, match="prompts"):
         write_text(run, tiny_model, SETTINGS, tokens=10**6, prompts=prompts[:2])
+
+
+def test_the_model_goes_on_behind_supplied_prompts(run: RunFolder, tiny_model: Path) -> None:
+    """A run that was cut off between the two goes on as if it had not been."""
+    prompts = supplied("What is a file?", "word " * 2000, "How do I sort a list?")
+    report = write_text(run, tiny_model, SETTINGS, tokens=500, prompts=prompts, slots=4, threads=1)
+    lines = list(read_lines(run.text_file))
+    assert [line["index"] for line in lines if line["source"] == "mine"] == [0, 2]
+    assert all(line["source"].startswith("self:") for line in lines if line["index"] > 2)
+    assert report.answer_tokens >= 500 and len(lines) > 3
+    text = run.text_file.read_text()
+    first = text.splitlines(keepends=True)[0]
+    run.text_file.write_text(first)
+    run.dropped_file.unlink()
+    write_text(run, tiny_model, SETTINGS, tokens=500, prompts=prompts, slots=8, threads=2)
+    assert run.text_file.read_text() == text
 
 
 def test_evaluation_prompts_are_never_answered(
@@ -184,7 +202,9 @@ def test_evaluation_prompts_are_never_answered(
     prompts = supplied(
         "what is\na FILE?", "How do I sort a list?", f"Answer this:\n\n{secret}", f"{secret}\nSay!"
     )
-    report = write_text(run, tiny_model, SETTINGS, tokens=10**6, prompts=prompts, slots=4, threads=1)
+    report = write_text(
+        run, tiny_model, SETTINGS, tokens=10**6, prompts=prompts, prompts_only=True, slots=4, threads=1
+    )
     assert [line["index"] for line in read_lines(run.text_file)] == [1]
     assert report.dropped == {"evaluation": 3}
 
@@ -197,7 +217,10 @@ def test_a_model_without_chat_template_needs_prompts(tiny_model: Path, tmp_path:
     with pytest.raises(UnsupportedError, match="no chat template from which to write prompts: give a prompt"):
         write_text(run, folder, SETTINGS, tokens=100)
     prompts = supplied("A file is")
-    assert write_text(run, folder, SETTINGS, tokens=100, prompts=prompts, threads=1).dialogues == 1
+    with pytest.raises(UnsupportedError, match="--prompts-only"):
+        write_text(run, folder, SETTINGS, tokens=100, prompts=prompts, threads=1)
+    report = write_text(run, folder, SETTINGS, tokens=100, prompts=prompts, prompts_only=True, threads=1)
+    assert report.dialogues == 1
 
 
 def test_a_model_that_writes_no_usable_prompt_is_given_up(

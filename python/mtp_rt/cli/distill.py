@@ -47,8 +47,11 @@ Prompts = Annotated[
     options.option(
         "--prompts",
         metavar="FILE",
-        help='Answer these, not prompts that the model makes up: JSON lines with "prompt" or "messages".',
+        help='Answer these before prompts that the model makes up: JSON lines with "prompt" or "messages".',
     ),
+]
+PromptsOnly = Annotated[
+    bool, options.option("--prompts-only", help="Answer no others: the text ends where --prompts end.")
 ]
 Hours = Annotated[
     float, options.option("--hours", help="Time to train the heads, behind writing and recording.")
@@ -91,6 +94,7 @@ def distill(
     draft_vocab: DraftVocab = 16384,
     tokens: Tokens = 1_000_000,
     prompts: Prompts = None,
+    prompts_only: PromptsOnly = False,
     hours: Hours = 1.0,
     resume: Resume = False,
     slots: Slots = 32,
@@ -109,7 +113,7 @@ def distill(
     OUT/package the heads alone; OUT/heads/curves.png shows how training went.
     """
     from mtp_rt import hub
-    from mtp_rt.errors import UnsupportedError
+    from mtp_rt.errors import ArgumentError, UnsupportedError
 
     if importlib.util.find_spec("torch") is None:
         raise UnsupportedError("distill trains with PyTorch, which is not here: pip install 'mtp-rt[train]'")
@@ -118,11 +122,13 @@ def distill(
     from mtp_rt.training.distill.pipeline import Wishes, check_wishes, open_run
     from mtp_rt.training.distill.pipeline import distill as run_distill
 
+    if prompts_only and prompts is None:
+        raise ArgumentError("--prompts-only needs --prompts FILE")
     supplied = None if prompts is None else _supplied(prompts)
     count = threads or 0
     config = FitConfig(preset, heads, draft_vocab=draft_vocab or None, hours=hours, seed=seed, threads=count)
     kinds = HeadKinds(heads_kind, unembed_kind)
-    wishes = Wishes(config, tokens, seed, supplied, slots, count, kinds, ship_vocab)
+    wishes = Wishes(config, tokens, seed, supplied, prompts_only, slots, count, kinds, ship_vocab)
     with show_progress() as progress:
         model_dir = hub.resolve_model(model or hub.DEFAULT_MODEL, progress=progress)
         check_wishes(model_dir, wishes)

@@ -76,10 +76,30 @@ class Dialogue:
 
 
 class Author:
-    """Turns dialogue numbers into requests, and what comes back into dialogues."""
+    """Turns dialogue numbers into requests, and what comes back into dialogues.
+
+    Args:
+        model_dir: The model that writes.
+        settings: What the text depends on.
+        prompts: Answered by the first dialogues.
+        writes_prompts: Whether the model writes prompts of its own behind those.
+
+    Attributes:
+        model_dir: The model that writes.
+        supplied: How many prompts were supplied.
+
+    Raises:
+        ArgumentError: the settings leave no room in the context.
+        UnsupportedError: the model has no chat template from which to write prompts.
+    """
 
     def __init__(
-        self, model_dir: Path, settings: WriteSettings, prompts: Sequence[SuppliedPrompt] | None
+        self,
+        model_dir: Path,
+        settings: WriteSettings,
+        prompts: Sequence[SuppliedPrompt] | None,
+        *,
+        writes_prompts: bool,
     ) -> None:
         self.model_dir = model_dir
         self._settings = settings
@@ -96,9 +116,8 @@ class Author:
                 f"{settings.max_answer_tokens} must leave room for a prompt "
                 f"in the context of {self._context} tokens"
             )
-        self._before_turn, self._turn_ends = "", self._end_tokens
-        if prompts is None:
-            self._before_turn, self._turn_ends = self._user_turn_frame()
+        self.supplied = len(prompts or ())
+        self._frame = self._user_turn_frame() if writes_prompts else None
 
     def open_engine(self, slots: int) -> Callable[[], _core.Engine]:
         """Return what opens an engine of one thread with `slots` slots for this author's requests."""
@@ -119,21 +138,23 @@ class Author:
         return self._tokenizer.decode(ids)
 
     def has(self, index: int) -> bool:
-        """Whether there is a dialogue `index`: self-written ones never end."""
-        return self._prompts is None or index < len(self._prompts)
+        """Whether there is a dialogue `index`: those whose prompts the model writes never end."""
+        return self._frame is not None or index < self.supplied
 
     def begin(self, index: int) -> _core.Request | Dialogue | Dropped:
         """Return the request for the user turn, or the dialogue to be answered where the prompt is there."""
-        if self._prompts is not None:
+        if self._prompts is not None and index < self.supplied:
             prompt = self._prompts[index]
             return self._ask(index, prompt.source, prompt.text, self._supplied_ids(prompt))
+        assert self._frame is not None  # has() said so
+        before, ends = self._frame
         settings = self._settings
         start = self._opening(index)[1]
-        ids = self._tokenizer.encode(self._before_turn + start, add_special=False)
+        ids = self._tokenizer.encode(before + start, add_special=False)
         params = _core.SamplingParams(
             temperature=settings.user_temperature, top_p=settings.user_top_p, seed=self._seed(index, 0)
         )
-        return _request(ids, params, settings.max_user_tokens, self._turn_ends)
+        return _request(ids, params, settings.max_user_tokens, ends)
 
     def prompt_written(self, index: int, tokens: list[int], ended: bool) -> Dialogue | Dropped:
         """Return the dialogue that the model's user turn begins, or why there is none."""
@@ -194,13 +215,15 @@ class Author:
         """Return the template's text before a user turn, and the tokens that end the turn."""
         if not self._tokenizer.has_chat_template:
             raise UnsupportedError(
-                f"{self.model_dir} has no chat template from which to write prompts: give a prompt file"
+                f"{self.model_dir} has no chat template from which to write prompts: "
+                "give a prompt file, and nothing but that (--prompts-only)"
             )
         text = self._tokenizer.render_chat([{"role": "user", "content": _PLACE}], add_generation_prompt=False)
         before, found, after = text.partition(_PLACE)
         if not found:
             raise UnsupportedError(
-                f"{self.model_dir}: its chat template does not show the user's text: give a prompt file"
+                f"{self.model_dir}: its chat template does not show the user's text: "
+                "give a prompt file, and nothing but that (--prompts-only)"
             )
         end = self._tokenizer.encode(after, add_special=False)[:1]
         return before, [*end, *(token for token in self._end_tokens if token not in end)]

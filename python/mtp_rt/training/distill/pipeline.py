@@ -46,7 +46,8 @@ class Wishes:
         fit: settings of the training.
         tokens: answer tokens to write.
         seed: of text and training.
-        prompts: answer these instead of prompts that the model writes; None: it writes them.
+        prompts: answer these before prompts that the model writes; None: it writes all of them.
+        prompts_only: answer no others.
         slots: dialogues written side by side.
         threads: 0 takes one per available core.
         kinds: how the heads are stored.
@@ -57,6 +58,7 @@ class Wishes:
     tokens: int
     seed: int = 0
     prompts: Sequence[SuppliedPrompt] | None = None
+    prompts_only: bool = False
     slots: int = 32
     threads: int = 0
     kinds: HeadKinds = field(default_factory=HeadKinds)
@@ -118,6 +120,7 @@ def distill(run: RunFolder, model_dir: Path, wishes: Wishes, listener: Listener)
         WriteSettings(seed=wishes.seed),
         tokens=wishes.tokens,
         prompts=wishes.prompts,
+        prompts_only=wishes.prompts_only,
         slots=wishes.slots,
         threads=wishes.threads,
         progress=listener.progress,

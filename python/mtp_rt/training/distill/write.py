@@ -76,6 +76,7 @@ def write_text(
     *,
     tokens: int,
     prompts: Sequence[SuppliedPrompt] | None = None,
+    prompts_only: bool = False,
     slots: int = 32,
     threads: int = 0,
     progress: Progress | None = None,
@@ -87,7 +88,8 @@ def write_text(
         model_dir: The model that writes.
         settings: What the text depends on.
         tokens: Answer tokens wanted in all.
-        prompts: Answer these, once each, instead of prompts that the model writes; ends early when all are.
+        prompts: Answer these first, once each; behind them the model answers prompts that it writes.
+        prompts_only: End where the supplied prompts end, be the text long enough or not.
         slots: Dialogues written side by side; the text does not depend on it.
         threads: Engines of one thread that write side by side; 0 takes one per available core.
         progress: Told ("write", answer tokens stored, `tokens`) now and then.
@@ -104,7 +106,7 @@ def write_text(
     """
     check_range("tokens", tokens, 1, MAX_TOKENS)
     count, each = _share_out(slots, threads)
-    author = Author(model_dir, settings, prompts)
+    author = Author(model_dir, settings, prompts, writes_prompts=prompts is None or not prompts_only)
     with run.working(STAGE):
         run.claim(STAGE, asdict(settings) | {"prompts": author.prompts_digest})
         report = TextReport.of_run(run, author.decode)
@@ -117,7 +119,7 @@ def write_text(
         ):
             seen = _Seen.of_run(run)
             results = map(seen.judge, _Writing(author, workers, each * count).results(seen.next_index))
-            for result in results if prompts is not None else _while_some_are_kept(results, model_dir):
+            for result in _while_some_are_kept(results, author):
                 if isinstance(result, Dropped):
                     drops.append(asdict(result))
                     report.count_dropped(result.reason)
@@ -140,20 +142,20 @@ def _share_out(slots: int, threads: int) -> tuple[int, int]:
 
 
 def _while_some_are_kept(
-    results: Iterator[Dialogue | Dropped], model_dir: Path
+    results: Iterator[Dialogue | Dropped], author: Author
 ) -> Iterator[Dialogue | Dropped]:
-    """Yield the results; raise UnsupportedError when too many in a row were dropped."""
+    """Yield the results; raise UnsupportedError when too many prompts of the model in a row were dropped."""
     reasons: Counter[str] = Counter()
     for result in results:
         yield result
         if not isinstance(result, Dropped):
             reasons.clear()
-            continue
-        reasons[result.reason] += 1
+        elif result.index >= author.supplied:
+            reasons[result.reason] += 1
         if reasons.total() >= GIVE_UP:
             raise UnsupportedError(
-                f"{model_dir}: of {GIVE_UP} prompts that the model wrote, none gave a dialogue "
-                f"({dict(reasons)}): give a prompt file"
+                f"{author.model_dir}: of {GIVE_UP} prompts that the model wrote, none gave a dialogue "
+                f"({dict(reasons)}): give a prompt file, and nothing but that"
             )
 
 

@@ -17,8 +17,8 @@ inline Activations rows_from(const Activations& x, int row) {
           x.values + first * kBlock,    x.blocks};
 }
 
-// The hardware looks ahead too, but not far enough: neither for many rows, which compute for longer, nor for one
-// row of weights that the last-level cache holds, as those of extra heads.
+// The hardware looks ahead too, but not far enough: neither for many rows, which compute for longer, nor for
+// one row of weights that the last-level cache holds, as those of extra heads.
 inline void ask_ahead(const std::uint8_t* tile, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(tile + kAhead + i, 0, 2);
 }

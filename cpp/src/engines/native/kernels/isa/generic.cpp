@@ -1,4 +1,6 @@
 // Plain C++: an array per 16 lanes. The oracle for the vector tables, and the fallback of CPUs without AVX2.
+#include <algorithm>
+
 #include "../kernel_table.h"
 
 namespace mtp_rt::native {
@@ -201,7 +203,7 @@ inline IntLanes dot_bytes(const IntLanes& acc, const Bytes& b, const std::int8_t
 /// 32 signed bytes as words; the low halves of a, the high halves from b: words of 0 .. 32767.
 inline Words load_words(const std::int8_t* p) {
   Words out;
-  for (int i = 0; i < 32; ++i) out.v[i] = p[i];
+  std::copy_n(p, 32, out.v);
   return out;
 }
 inline IntLanes pair(const IntLanes& a, const IntLanes& b) {

@@ -1,0 +1,159 @@
+"""Builds the prompts that the default model's heads were taught on.
+
+    python benchmarks/training_prompts.py training_prompts.jsonl --gsm8k train.jsonl
+    mtp-rt distill runs/smollm2 --prompts training_prompts.jsonl
+
+| source | at most | from | licence |
+| --- | --- | --- | --- |
+| train:maths | 2,500 word problems | GSM8K's training half, by path | MIT |
+| train:function | 1,500 functions to complete | the running Python's library, cut after docstrings | PSF |
+| train:program | 1,500 tasks to program | reasoning-gym, CodeIO | Apache-2.0 |
+| train:question | 2,000 questions | reasoning-gym, CodeIO | Apache-2.0 |
+| train:tools | 1,190 function calls | bfcl-eval, the categories that are not live | Apache-2.0 |
+| train:advice | 500 questions | inspect-evals, PersistBench | MIT |
+| train:writing | 1,500 briefs | benchmarks/writing_briefs.json, combined | Apache-2.0 |
+
+None of it is in benchmarks/prompts.py, whose texts are for evaluation only: what has the hash of such a
+text is left out here, and refused by `mtp-rt distill` again. The order is shuffled from a fixed seed, so that
+any beginning of the file is a fair mixture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import gzip
+import json
+import random
+import sys
+import sysconfig
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mtp_rt.training.distill.prompts import is_evaluation
+from prompts import BFCL, INSPECT_EVALS, REASONING_GYM, call_messages, fetch
+
+SEED = 2026
+LIMITS = {"maths": 2500, "function": 1500, "program": 1500, "question": 2000, "advice": 500, "writing": 1500}
+TOOL_CATEGORIES = ("simple_python", "multiple", "parallel", "simple_java", "simple_javascript", "irrelevance")
+LONGEST = 2400  # characters: longer prompts cost more than they teach
+
+BRIEFS = Path(__file__).with_name("writing_briefs.json")
+
+
+def maths(gsm8k: Path | None) -> Iterator[Any]:
+    """Yield the questions of GSM8K's training half, if it is there."""
+    if gsm8k is not None:
+        for line in gsm8k.read_text(encoding="utf-8").splitlines():
+            yield json.loads(line)["question"]
+
+
+def functions() -> Iterator[str]:
+    """Yield functions of the standard library, cut after their docstrings, with a request for the rest."""
+    asked = (
+        "Complete this Python function.",
+        "Finish the following function.",
+        "Write the body of this function:",
+    )
+    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) and node.args.args:
+                end = node.body[0].end_lineno
+                head = "\n".join(text.splitlines()[node.lineno - 1 : end])
+                code = "\n".join(line[node.col_offset :] for line in head.splitlines())
+                yield f"{asked[len(code) % len(asked)]}\n\n```python\n{code}\n```"
+
+
+def code_io() -> list[dict[str, str]]:
+    """Return the tasks of CodeIO: a description each, with what goes in and out."""
+    with zipfile.ZipFile(fetch(REASONING_GYM)) as wheel:
+        lines = gzip.decompress(wheel.read("reasoning_gym/data/codeio.jsonl.gz")).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def programs() -> Iterator[str]:
+    """Yield tasks to write a function for."""
+    for task in code_io()[1::2]:
+        yield f"Write a Python function. {task['task_description']}\n\n{task['input_output_spec']}"
+
+
+def questions() -> Iterator[str]:
+    """Yield tasks as questions, those that `programs` does not use first."""
+    tasks = code_io()
+    yield from (task["task_description"] for task in tasks[0::2] + tasks[1::2])
+
+
+def tools() -> Iterator[list[dict[str, str]]]:
+    """Yield requests beside the schemas of functions."""
+    with zipfile.ZipFile(fetch(BFCL)) as wheel:
+        for category in TOOL_CATEGORIES:
+            for line in wheel.read(f"bfcl_eval/data/BFCL_v4_{category}.json").splitlines():
+                yield call_messages(json.loads(line))
+
+
+def advice() -> Iterator[str]:
+    """Yield questions of people."""
+    with zipfile.ZipFile(fetch(INSPECT_EVALS)) as wheel:
+        for name in ("beneficial_samples", "cross_domain", "sycophancy"):
+            text = wheel.read(f"inspect_evals/persistbench/benchmark_samples/{name}.jsonl")
+            yield from (json.loads(line)["query"] for line in text.splitlines())
+
+
+def writing() -> Iterator[str]:
+    """Yield briefs, without end."""
+    choice = random.Random(SEED)
+    parts = json.loads(BRIEFS.read_text(encoding="utf-8"))
+    while True:
+        ask = choice.choice(("Write", "Please write", "I need", "Draft", "Help me write"))
+        kind, subject, reader, wish = (
+            choice.choice(parts[name]) for name in ("kinds", "subjects", "readers", "wishes")
+        )
+        yield f"{ask} {kind} about {subject} {reader}. {wish}".strip()
+
+
+def collect(name: str, texts: Iterator[Any]) -> list[dict[str, Any]]:
+    """Return a source's prompts as lines of a prompt file: none twice, too long or for evaluation."""
+    seen: set[str] = set()
+    lines: list[dict[str, Any]] = []
+    for prompt in texts:
+        messages = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+        text = "\n".join(message["content"] for message in messages)
+        if text not in seen and len(text) <= LONGEST and not is_evaluation(text):
+            seen.add(text)
+            lines.append({"source": f"train:{name}", "messages": messages})
+        if len(lines) == LIMITS.get(name):
+            break
+    return lines
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="the prompt file to write")
+    parser.add_argument("--gsm8k", type=Path, help="GSM8K's training file; without it no train:maths")
+    args = parser.parse_args()
+    sources = {
+        "maths": maths(args.gsm8k),
+        "function": functions(),
+        "program": programs(),
+        "question": questions(),
+        "tools": tools(),
+        "advice": advice(),
+        "writing": writing(),
+    }
+    lines = [line for name, texts in sources.items() for line in collect(name, texts)]
+    random.Random(SEED).shuffle(lines)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    args.out.write_text(text, encoding="utf-8")
+    counts = Counter(line["source"] for line in lines)
+    print(f"{args.out}: {len(lines)} prompts: {dict(counts)}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
