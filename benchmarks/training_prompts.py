@@ -34,7 +34,8 @@ from pathlib import Path
 from typing import Any
 
 from mtp_rt.training.distill.prompts import is_evaluation
-from prompts import BFCL, INSPECT_EVALS, REASONING_GYM, call_messages, fetch
+from prompt_packages import BFCL, INSPECT_EVALS, REASONING_GYM, fetch
+from prompts import call_messages
 
 SEED = 2026
 LIMITS = {"maths": 2500, "function": 1500, "program": 1500, "question": 2000, "advice": 500, "writing": 1500}

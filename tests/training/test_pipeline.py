@@ -13,11 +13,12 @@ from mtp_rt.errors import ArgumentError, UnsupportedError
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.training.distill.fit_config import FitConfig
 from mtp_rt.training.distill.pipeline import Listener, Wishes, distill, open_run
+from mtp_rt.training.distill.write import WriteSettings
 
 FIT = FitConfig(
     heads=2, intermediate_size=32, draft_vocab=128, steps=4, batch=32, warm_up=1, dev_slots=64, threads=1
 )
-WISHES = Wishes(FIT, tokens=1500, seed=3, slots=8, threads=1, ship_vocab=96)
+WISHES = Wishes(FIT, WriteSettings(seed=3), tokens=1500, slots=8, threads=1, ship_vocab=96)
 
 
 def listener(stages: list[str], notes: list[str]) -> Listener:

@@ -53,6 +53,14 @@ Prompts = Annotated[
 PromptsOnly = Annotated[
     bool, options.option("--prompts-only", help="Answer no others: the text ends where --prompts end.")
 ]
+Temperatures = Annotated[
+    str,
+    options.option(
+        "--temperatures",
+        metavar="T,T,...",
+        help="Temperatures of the answers, taken in turn; 0 is greedy, as most text is served.",
+    ),
+]
 Hours = Annotated[
     float, options.option("--hours", help="Time to train the heads, behind writing and recording.")
 ]
@@ -95,6 +103,7 @@ def distill(
     tokens: Tokens = 1_000_000,
     prompts: Prompts = None,
     prompts_only: PromptsOnly = False,
+    temperatures: Temperatures = "0,0.7,0,1",
     hours: Hours = 1.0,
     resume: Resume = False,
     slots: Slots = 32,
@@ -121,6 +130,7 @@ def distill(
     from mtp_rt.training.distill.fit_config import FitConfig
     from mtp_rt.training.distill.pipeline import Wishes, check_wishes, open_run
     from mtp_rt.training.distill.pipeline import distill as run_distill
+    from mtp_rt.training.distill.write import WriteSettings
 
     if prompts_only and prompts is None:
         raise ArgumentError("--prompts-only needs --prompts FILE")
@@ -128,7 +138,8 @@ def distill(
     count = threads or 0
     config = FitConfig(preset, heads, draft_vocab=draft_vocab or None, hours=hours, seed=seed, threads=count)
     kinds = HeadKinds(heads_kind, unembed_kind)
-    wishes = Wishes(config, tokens, seed, supplied, prompts_only, slots, count, kinds, ship_vocab)
+    text = WriteSettings(seed, answer_temperatures=_temperatures(temperatures))
+    wishes = Wishes(config, text, tokens, supplied, prompts_only, slots, count, kinds, ship_vocab)
     with show_progress() as progress:
         model_dir = hub.resolve_model(model or hub.DEFAULT_MODEL, progress=progress)
         check_wishes(model_dir, wishes)
@@ -159,6 +170,15 @@ def _listener(progress: Any) -> Listener:
         )
 
     return Listener(progress, text, plan, fit, output.note)
+
+
+def _temperatures(text: str) -> tuple[float, ...]:
+    from mtp_rt.errors import ArgumentError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(f"--temperatures: {text!r} is not numbers with commas between them") from None
 
 
 def _supplied(path: Path) -> list[SuppliedPrompt]:

@@ -44,8 +44,8 @@ class Wishes:
 
     Attributes:
         fit: settings of the training.
+        text: settings of the writing.
         tokens: answer tokens to write.
-        seed: of text and training.
         prompts: answer these before prompts that the model writes; None: it writes all of them.
         prompts_only: answer no others.
         slots: dialogues written side by side.
@@ -55,8 +55,8 @@ class Wishes:
     """
 
     fit: FitConfig
+    text: WriteSettings
     tokens: int
-    seed: int = 0
     prompts: Sequence[SuppliedPrompt] | None = None
     prompts_only: bool = False
     slots: int = 32
@@ -117,7 +117,7 @@ def distill(run: RunFolder, model_dir: Path, wishes: Wishes, listener: Listener)
     written = write_text(
         run,
         model_dir,
-        WriteSettings(seed=wishes.seed),
+        wishes.text,
         tokens=wishes.tokens,
         prompts=wishes.prompts,
         prompts_only=wishes.prompts_only,

@@ -120,17 +120,21 @@ def write_text(
             seen = _Seen.of_run(run)
             results = map(seen.judge, _Writing(author, workers, each * count).results(seen.next_index))
             for result in _while_some_are_kept(results, author):
-                if isinstance(result, Dropped):
-                    drops.append(asdict(result))
-                    report.count_dropped(result.reason)
-                    continue
-                text.append(result.as_line())
-                report.count(result.as_line())
+                _store(result, text, drops, report)
                 if progress is not None:
                     progress(STAGE, min(report.answer_tokens, tokens), tokens)
                 if report.answer_tokens >= tokens:
                     break
     return report
+
+
+def _store(result: Dialogue | Dropped, text: LineAppender, drops: LineAppender, report: TextReport) -> None:
+    if isinstance(result, Dropped):
+        drops.append(asdict(result))
+        report.count_dropped(result.reason)
+    else:
+        text.append(result.as_line())
+        report.count(result.as_line())
 
 
 def _share_out(slots: int, threads: int) -> tuple[int, int]:

