@@ -42,6 +42,11 @@ class BlockShape:
         )
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """Return float64 as it is, anything else as float32."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 class RMSNorm(nn.Module):
     """x / rms(x) * weight over the last dimension, computed in float32 at least."""
 
@@ -52,7 +57,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normed [..., size] values."""
-        x = x if x.dtype == torch.float64 else x.float()
+        x = at_least_float32(x)
         return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mtp_rt.model_dir import ModelConfig
 from mtp_rt.models.layers import Block, BlockShape, RMSNorm
@@ -48,6 +49,7 @@ class Trunk(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False  # keep only the blocks' inputs for the backward pass
         self.model = _Body(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         if config.tied_embedding:
@@ -60,15 +62,21 @@ class Trunk(nn.Module):
             tokens_BT: token ids.
             taps: layers whose outputs are wanted; 0 is the first.
         """
+        states_BTD, taps_BTLD = self.states(tokens_BT, taps)
+        return TrunkOutputs(self.lm_head(states_BTD), states_BTD, taps_BTLD)
+
+    def states(self, tokens_BT: Tensor, taps: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
+        """Return states [B, T, D] and tapped layers [B, T, L, D], without logits."""
         positions_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         x_BTD = self.model.embed_tokens(tokens_BT)
         tapped = []
         for number, block in enumerate(self.model.layers):
-            x_BTD = block(x_BTD, positions_T)
+            if self.recompute and torch.is_grad_enabled():
+                x_BTD = checkpoint(block, x_BTD, positions_T, use_reentrant=False)
+            else:
+                x_BTD = block(x_BTD, positions_T)
             if number in taps:
                 tapped.append(x_BTD)
         states_BTD = self.model.norm(x_BTD)
-        taps_BTLD = (
-            torch.stack(tapped, dim=2) if tapped else x_BTD.new_empty((*x_BTD.shape[:2], 0, x_BTD.shape[2]))
-        )
-        return TrunkOutputs(self.lm_head(states_BTD), states_BTD, taps_BTLD)
+        none = x_BTD.new_empty((*x_BTD.shape[:2], 0, x_BTD.shape[2]))
+        return states_BTD, torch.stack(tapped, dim=2) if tapped else none

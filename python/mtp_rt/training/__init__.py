@@ -1,1 +1,1 @@
-"""Training: heads for pretrained models."""
+"""Training: models from scratch, and heads for pretrained models."""

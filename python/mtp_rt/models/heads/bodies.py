@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtp_rt.model_dir import HeadsConfig
-from mtp_rt.models.layers import Attention, BlockShape, RMSNorm, SwiGLU
+from mtp_rt.models.layers import Attention, BlockShape, RMSNorm, SwiGLU, at_least_float32
 
 
 class Reader(NamedTuple):
@@ -107,7 +107,7 @@ class HeadModule(nn.Module):
 
 
 class _LookUp(torch.autograd.Function):
-    """Rows of a table; the gradient is summed in float32 whatever the table's dtype is."""
+    """Rows of a table; the gradient is summed in float32 at least, whatever the table's dtype is."""
 
     @staticmethod
     def forward(ctx: Any, table_UP: Tensor, index_N: Tensor) -> Tensor:
@@ -119,8 +119,9 @@ class _LookUp(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (index_N,) = ctx.saved_tensors
         shape, dtype = ctx.table
-        total = torch.zeros(shape, dtype=torch.float32, device=index_N.device)
-        total.index_add_(0, index_N, gradients[0].float())
+        rows = at_least_float32(gradients[0])
+        total = torch.zeros(shape, dtype=rows.dtype, device=index_N.device)
+        total.index_add_(0, index_N, rows)
         return total.to(dtype), None
 
 

@@ -1,6 +1,6 @@
 """K extra heads on a frozen trunk.
 
-Shape letters: N slots, K drafts, D hidden, L tapped layers, S rows of the unembedding.
+Shape letters: N slots, K drafts, D hidden, S rows of the unembedding.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from mtp_rt.model_dir import HeadsConfig
-from mtp_rt.models.heads.bodies import HeadModule
-from mtp_rt.models.layers import BlockShape, SwiGLU
+from mtp_rt.models.heads.modules import HeadModules
+from mtp_rt.models.layers import BlockShape
 
 
-class ExtraHeads(nn.Module):
-    """Modules by number, the fuse of tapped layers and the unembedding, named as docs/model_dir.md says.
+class ExtraHeads(HeadModules):
+    """The heads' modules, and what they share with their trunk: embedding and unembedding, both frozen.
 
     Args:
         config: wiring, body and sizes.
@@ -35,12 +35,7 @@ class ExtraHeads(nn.Module):
         unembedding: Tensor,
         draft_ids: Tensor | None,
     ) -> None:
-        super().__init__()
-        self.config, self.shape = config, shape
-        for module in range(1 if config.shared else config.count):
-            self.add_module(str(module), HeadModule(config, shape))
-        if config.taps:
-            self.fuse = nn.Linear(len(config.taps) * shape.hidden_size, shape.hidden_size, bias=False)
+        super().__init__(config, shape)
         self.register_buffer("embedding", embedding, persistent=False)
         self.register_buffer("unembedding", unembedding, persistent=False)
         ids = torch.arange(len(embedding)) if draft_ids is None else draft_ids.long()
@@ -53,31 +48,6 @@ class ExtraHeads(nn.Module):
     unembedding: Tensor
     draft_ids: Tensor
     row_of_token: Tensor
-
-    def module(self, draft: int) -> HeadModule:
-        """Return the module of draft 1 .. count."""
-        found = self.get_submodule("0" if self.config.shared else str(draft - 1))
-        assert isinstance(found, HeadModule)
-        return found
-
-    @property
-    def attends(self) -> bool:
-        """Whether drafts of a slot depend on the slots before it."""
-        return self.config.body == "block"
-
-    def set_dropout(self, share: float) -> None:
-        """Let training hide this share of the inner values of every MLP."""
-        for module in self.modules():
-            if isinstance(module, SwiGLU):
-                module.dropout = share
-
-    def modules_in_use(self, drafts: int) -> set[HeadModule]:
-        """Return the modules that make this many drafts."""
-        return {self.module(draft) for draft in range(1, drafts + 1)}
-
-    def start(self, states_ND: Tensor, taps_NLD: Tensor | None = None) -> Tensor:
-        """Return s_0 [..., D]: the trunk state, or the fused taps."""
-        return states_ND if taps_NLD is None else self.fuse(taps_NLD.flatten(-2)).float()
 
     def unroll(self, start_ND: Tensor, tokens_NK: Tensor, rows: Sequence[int] | None = None) -> list[Tensor]:
         """Return the states s_1 .. s_K of slots, each fed with the true tokens; not for bodies that attend.

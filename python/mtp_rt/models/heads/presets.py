@@ -89,24 +89,26 @@ def heads_config(
     intermediate_size: int | None = None,
     draft_vocab_size: int | None = None,
     window: int | None = None,
+    most: int = 15,
 ) -> HeadsConfig:
     """Return the config of `count` extra heads for a trunk.
 
     Args:
         preset: a key of PRESETS.
         trunk: the trunk's config.
-        count: extra heads, 1 .. 15.
+        count: extra heads, 1 .. `most`.
         intermediate_size: inner size of MLPs; None: the trunk's own.
         draft_vocab_size: tokens that heads score; None: the whole vocabulary.
         window: positions that blocks attend back to; None: all.
+        most: extra heads allowed: 15 can be stored, more can be trained.
 
     Raises:
         ArgumentError: no such preset, or a number out of range.
     """
     if preset not in PRESETS:
         raise ArgumentError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}")
-    if not 1 <= count <= 15:
-        raise ArgumentError(f"heads: {count} is outside 1 to 15")
+    if not 1 <= count <= most:
+        raise ArgumentError(f"heads: {count} is outside 1 to {most}")
     if draft_vocab_size is not None and not (
         32 <= draft_vocab_size <= trunk.vocab_size and draft_vocab_size % 32 == 0
     ):

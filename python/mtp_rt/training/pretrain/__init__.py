@@ -1,0 +1,1 @@
+"""Training from scratch: models that predict several tokens at once."""
