@@ -105,8 +105,10 @@ def test_native_acceptance_is_that_of_torch(tiny_model: Path, tmp_path: Path) ->
     write_states(tmp_path / "states", texts, states, splits=["dev"] * len(texts), prompt=prompts)
     slots = SlotSet(tmp_path / "states", "dev", DRAFTS)
     ours = measure(heads, slots, np.arange(len(slots)), torch.float32)
-    native = measure_native(tmp_path / "model", tmp_path / "states", 10_000, threads=1)
-    assert native.slots == ours.slots
+    odd = {number: ("even", "odd")[number % 2] for number in range(1000)}
+    native = measure_native(tmp_path / "model", tmp_path / "states", 10_000, threads=1, sources=odd)
+    assert native.slots == ours.slots == sum(part.slots for part in native.by_source.values())
+    assert set(native.by_source) == {"even", "odd"}
     assert 1 < native.walked < native.tokens_per_step + 1
     assert all(0.2 < chance < 0.95 for chance in ours.alpha)
     np.testing.assert_allclose(native.alpha, ours.alpha, atol=0.02)  # states are stored in 16 bits

@@ -40,7 +40,9 @@ def test_all_stages_make_a_model_and_go_on_where_they_stand(tiny_model: Path, tm
     assert heads is not None
     assert (heads.count, heads.draft_vocab_size) == (2, 96)
     assert list(heads.acceptance or ()) == [round(chance, 4) for chance in first["acceptance"]]
-    assert "tokens per step" in (out / "package" / "README.md").read_text().lower()
+    card = (out / "package" / "README.md").read_text()
+    assert "Tokens per step" in card
+    assert "| self:" in card
     for name in ("checkpoint.pt", "best.pt", "log.csv"):
         assert (out / "heads" / name).is_file()
 

@@ -5,8 +5,8 @@ Shape letters: N slots, K drafts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,12 +29,14 @@ class Acceptance:
         slots: how many slots were asked.
         walked: tokens per step of decoding that steps through the texts, so that most of its steps begin
             where drafts are wrong; None where slots were asked at random.
+        by_source: the same for each kind of text, where that is known.
     """
 
     alpha: tuple[float, ...]
     cumulative: tuple[float, ...]
     slots: int
     walked: float | None = None
+    by_source: Mapping[str, Acceptance] = field(default_factory=dict)
 
     @property
     def tokens_per_step(self) -> float:

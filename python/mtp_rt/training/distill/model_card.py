@@ -26,6 +26,10 @@ Development split, greedy, measured in the native engine with the weights as sto
 
 Tokens per step: {tokens_per_step:.2f} from any position, {walked:.2f} when decoding steps through the texts.
 
+| text | positions | first draft stands | tokens per step, decoding |
+| --- | --- | --- | --- |
+{sources}
+
 ## How they were made
 
 `mtp-rt distill`: the model wrote the text itself, its states were recorded from the quantised engine that \
@@ -78,6 +82,10 @@ def model_card(model: ModelDir, trained: TrainedHeads, measured: Acceptance, ori
         shared=", one module for all" if heads.shared else "",
         slots=measured.slots,
         table="\n".join(f"| {k} | {alpha:.3f} | {stands:.3f} |" for k, (alpha, stands) in pairs),
+        sources="\n".join(
+            f"| {source} | {part.slots} | {part.alpha[0]:.3f} | {part.walked or part.tokens_per_step:.2f} |"
+            for source, part in (measured.by_source or {"all": measured}).items()
+        ),
         tokens_per_step=measured.tokens_per_step,
         walked=measured.walked or measured.tokens_per_step,
         answer_tokens=f"{origin.answer_tokens:,}",

@@ -6,7 +6,7 @@ its own state. Texts run side by side in the engine's slots.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,17 +26,21 @@ class _Text:
     Attributes:
         tokens: prompt and answer.
         first: where the answer begins.
+        source: what kind of text it is.
         at: tokens that are committed.
         right: for every position asked, which drafts were right, as far as the text goes.
     """
 
     tokens: list[int]
     first: int
+    source: str = ""
     at: int = 0
     right: list[list[bool]] = field(default_factory=list)
 
 
-def measure_native(model_dir: Path, states: Path, least: int, threads: int = 0) -> Acceptance:
+def measure_native(
+    model_dir: Path, states: Path, least: int, threads: int = 0, sources: Mapping[int, str] | None = None
+) -> Acceptance:
     """Return the acceptance of a model directory's heads over greedy development text.
 
     Args:
@@ -45,9 +49,10 @@ def measure_native(model_dir: Path, states: Path, least: int, threads: int = 0) 
         least: positions to ask at; the text that reaches this number is the last. They are the first slots of
             `SlotSet(states, "dev", ..., greedy=True)`.
         threads: 0 takes one per available core.
+        sources: what kind of text a dialogue is, by its number; None: all are of one kind.
     """
     engine = _core.Engine(str(model_dir), slots=_SLOTS, max_rows=_ROWS, threads=threads)
-    texts = list(_first(_texts(states, "dev"), least))
+    texts = list(_first(_texts(states, "dev", sources or {}), least))
     waiting, running = iter(texts), {}
     while True:
         for slot in range(_SLOTS):
@@ -55,7 +60,7 @@ def measure_native(model_dir: Path, states: Path, least: int, threads: int = 0) 
                 running[slot] = text
                 _prefill(engine, slot, text)
         if not running:
-            return _counted(texts, engine.info.extra_heads)
+            return _by_source(texts, engine.info.extra_heads)
         _draft(engine, running)
         _advance(engine, running)
         for slot in [slot for slot, text in running.items() if text.at + 1 >= len(text.tokens)]:
@@ -71,7 +76,7 @@ def _first(texts: Iterator[_Text], least: int) -> Iterator[_Text]:
         yield text
 
 
-def _texts(states: Path, split: str) -> Iterator[_Text]:
+def _texts(states: Path, split: str, sources: Mapping[int, str]) -> Iterator[_Text]:
     """Give the greedy texts of a split whose answers are long enough to be guessed."""
     for path in shard_paths(states):
         shard = read_shard(path)
@@ -80,7 +85,8 @@ def _texts(states: Path, split: str) -> Iterator[_Text]:
             own = np.flatnonzero(shard["loss_mask"][begin:end])
             wanted = shard["splits"][number] == SPLITS[split] and shard["temperatures"][number] == 0
             if wanted and len(own) >= 2 and own[0] > 0:
-                yield _Text(shard["tokens"][begin:end].tolist(), int(own[0]))
+                source = sources.get(int(shard["dialogues"][number]), "")
+                yield _Text(shard["tokens"][begin:end].tolist(), int(own[0]), source)
 
 
 def _prefill(engine: _core.Engine, slot: int, text: _Text) -> None:
@@ -114,6 +120,12 @@ def _advance(engine: _core.Engine, running: dict[int, _Text]) -> None:
     engine.commit([(slot, [row]) for row, slot in enumerate(slots)])
     for text in texts:
         text.at += 1
+
+
+def _by_source(texts: Sequence[_Text], drafts: int) -> Acceptance:
+    kinds = sorted({text.source for text in texts} - {""})
+    parts = {kind: _counted([text for text in texts if text.source == kind], drafts) for kind in kinds}
+    return replace(_counted(texts, drafts), by_source=parts)
 
 
 def _counted(texts: Sequence[_Text], drafts: int) -> Acceptance:

@@ -157,7 +157,9 @@ def ship(
         chosen = most_frequent(_token_counts(run, model.config.vocab_size), wishes.ship_vocab)
         trained = replace(trained, heads=with_draft_vocabulary(trained.heads, model, chosen))
     write_heads(trained.heads, model_dir, run.path, wishes.kinds, acceptance=None, card="")
-    measured = measure_native(run.path / "model", run.states_dir, wishes.fit.dev_slots, wishes.threads)
+    sources = {line["index"]: line["source"] for line in read_lines(run.text_file)}
+    dev_slots = wishes.fit.dev_slots
+    measured = measure_native(run.path / "model", run.states_dir, dev_slots, wishes.threads, sources)
     kind = examples(trained.heads.attends)
     slots = kind(run.states_dir, "dev", trained.heads.config.count, greedy=True)
     before = measure(trained.heads, slots, slots.first(measured.slots), torch.float32).tokens_per_step
