@@ -14,8 +14,9 @@ from shard_files import write_states
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.training.distill import fit
-from mtp_rt.training.distill.fit import CHECKPOINT, Fitter, Report, TrainingError
+from mtp_rt.training.distill.fit import CHECKPOINT, Fitter, Report
 from mtp_rt.training.distill.fit_config import FitConfig
+from mtp_rt.training.errors import TrainingError
 
 PERIOD, DRAFTS = 8, 3
 CONFIG = FitConfig(

@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "import_",
     "export": "export",
     "distill": "distill",
+    "train": "train",
     "inspect": "inspect",
     "env": "env",
 }

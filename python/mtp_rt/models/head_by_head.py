@@ -35,6 +35,10 @@ class TokenBatch:
     ahead_BTN: Tensor
     valid_BTN: Tensor
 
+    def to(self, device: torch.device) -> TokenBatch:
+        """Return the batch on a device."""
+        return TokenBatch(self.tokens_BT.to(device), self.ahead_BTN.to(device), self.valid_BTN.to(device))
+
     def labels(self, offset: int) -> Tensor:
         """Return the labels [B * T] of a head that is scored `offset` tokens ahead."""
         valid = self.valid_BTN[:, :, offset - 1]

@@ -35,7 +35,7 @@ def linear_cross_entropy(
     """Return the sum of -log softmax(matrix . state)[label] over all rows with a label, in nats: a scalar.
 
     Gradients of states and matrix are worked out along with the loss, chunk by chunk, so the peak of memory
-    does not hold N x V logits but 4 MiB or 128 rows of them.
+    does not hold N x V logits but 4 MiB, or 128 rows, of them.
 
     Args:
         states_ND: what the matrix scores.

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mtp_rt.errors import Error
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.models.heads import PRESETS
 from mtp_rt.models.losses import depth_weights
@@ -31,12 +30,9 @@ from mtp_rt.training.distill.objective import Objective
 from mtp_rt.training.distill.place import Place
 from mtp_rt.training.distill.slots import SlotBatch
 from mtp_rt.training.distill.spans import examples
+from mtp_rt.training.errors import TrainingError
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
-
-
-class TrainingError(Error):
-    """Training cannot go on; the last checkpoint stands."""
 
 
 @dataclass(frozen=True)

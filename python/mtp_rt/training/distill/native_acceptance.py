@@ -51,8 +51,24 @@ def measure_native(
         threads: 0 takes one per available core.
         sources: what kind of text a dialogue is, by its number; None: all are of one kind.
     """
+    return _measured(model_dir, list(_first(_texts(states, "dev", sources or {}), least)), threads)
+
+
+def measure_native_texts(
+    model_dir: Path, texts: Sequence[tuple[list[int], int]], threads: int = 0
+) -> Acceptance:
+    """Return the same over other texts.
+
+    Args:
+        model_dir: trunk and heads.
+        texts: the tokens of each, and how many of them come before the first draft, from 1.
+        threads: 0 takes one per available core.
+    """
+    return _measured(model_dir, [_Text(tokens, first) for tokens, first in texts], threads)
+
+
+def _measured(model_dir: Path, texts: list[_Text], threads: int) -> Acceptance:
     engine = _core.Engine(str(model_dir), slots=_SLOTS, max_rows=_ROWS, threads=threads)
-    texts = list(_first(_texts(states, "dev", sources or {}), least))
     waiting, running = iter(texts), {}
     while True:
         for slot in range(_SLOTS):

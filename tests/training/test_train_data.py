@@ -1,0 +1,130 @@
+"""Texts in, tokens out: what becomes a document, what is refused, and tokens that are bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mtp_rt.errors import ArgumentError, UnsupportedError
+from mtp_rt.tokenizer import Tokenizer
+from mtp_rt.training.pretrain import documents
+from mtp_rt.training.pretrain.documents import Reader, held_out
+from mtp_rt.training.pretrain.prepared import load, prepare
+from mtp_rt.training.pretrain.sections import DataConfig
+from mtp_rt.training.pretrain.vocabulary import open_vocabulary
+
+BYTES = open_vocabulary("bytes")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "src"
+    (root / "sub").mkdir(parents=True)
+    (root / ".git").mkdir()
+    (root / "a.py").write_text("print('a')")
+    (root / "sub" / "b.py").write_text("print('b')")
+    (root / "c.txt").write_text("café")
+    (root / ".git" / "hidden.py").write_text("no")
+    (root / "picture.png").write_bytes(b"\x89PNG\0\1")
+    (root / "rows.jsonl").write_text('{"text": "one"}\n\n{"text": "two", "x": 1}\n')
+    (root / "empty.py").write_text(" \n")
+    return root
+
+
+def test_a_folder_gives_its_texts(folder: Path) -> None:
+    reader = Reader()
+    assert list(reader.documents([str(folder)])) == ["print('a')", "café", "one", "two", "print('b')"]
+    assert [path.name for path in reader.skipped] == ["picture.png"]
+    assert list(Reader(suffixes=(".py",)).documents([str(folder)])) == ["print('a')", "print('b')"]
+
+
+REFUSED = [
+    ("none.txt", None, "none.txt: no such file or folder"),
+    ("empty.txt", b"", "no text in there"),
+    ("blank.txt", b" \n\n", "no text in there"),
+    ("binary.txt", b"abc\0def", "binary.txt: is binary or not UTF-8"),
+    ("latin.txt", b"caf\xe9", "latin.txt: is binary or not UTF-8"),
+    ("rows.jsonl", b'{"text": "a"}\n{"text"', r"rows.jsonl: line 2: is not JSON"),
+    ("rows.jsonl", b'{"body": "a"}', r"rows.jsonl: line 1: has no text in 'text'; set data.field"),
+    ("rows.jsonl", b"[1]", "line 1: has no text"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "says"), REFUSED)
+def test_what_is_no_text_is_named(tmp_path: Path, name: str, content: bytes | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArgumentError, match=says):
+        list(Reader().documents([str(tmp_path / name)]))
+
+
+def test_parquet_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr(documents.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UnsupportedError, match="pip install pyarrow"):
+        list(Reader().documents([str(tmp_path / "a.parquet")]))
+
+
+@given(st.text(max_size=40).filter(lambda text: "<|" not in text))
+def test_byte_tokens_are_the_bytes(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    """Oracle: str.encode, and the tokenizer that runs the finished model."""
+    (ids,) = BYTES.encode([text])
+    assert ids.tolist() == [*text.encode(), 256]
+    folder = tmp_path_factory.getbasetemp() / "byte_tokenizer"
+    if not folder.exists():
+        folder.mkdir()
+        (folder / "tokenizer.json").write_text(BYTES.file)
+    tokenizer = Tokenizer.load(folder)
+    assert tokenizer.encode(text) == list(text.encode())
+    assert tokenizer.decode(ids.tolist()) == text
+
+
+def test_a_tokenizer_file(tiny_model: Path, tmp_path: Path) -> None:
+    vocabulary = open_vocabulary(str(tiny_model / "tokenizer.json"))
+    tokenizer = Tokenizer.load(tiny_model)
+    assert vocabulary.size == tokenizer.vocab_size
+    (ids,) = vocabulary.encode(["def f(x): return x"])
+    assert ids[:-1].tolist() == tokenizer.encode("def f(x): return x", add_special=False)
+    assert ids[-1] == vocabulary.end
+    with pytest.raises(ArgumentError, match=r"data.end_token: .* has none of <nope>"):
+        open_vocabulary(str(tiny_model / "tokenizer.json"), "<nope>")
+    (tmp_path / "t.json").write_text("{}")
+    with pytest.raises(ArgumentError, match="is not a tokenizers file"):
+        open_vocabulary(str(tmp_path / "t.json"))
+
+
+def test_preparing_splits_by_the_documents_hash(tmp_path: Path) -> None:
+    lines = [f"document number {i}" for i in range(60)]
+    for name, order in (("a", lines), ("b", lines[::-1])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps({"text": line}) for line in order))
+    config = DataConfig((str(tmp_path / "a.jsonl"),), validation_share=0.3)
+    data = prepare(config, BYTES, tmp_path / "data", seed=0)
+    kept_back = [line for line in lines if held_out(line, 0.3)]
+    validation = bytes(data.validation.tokens[data.validation.tokens < 256].astype("u1")).decode()
+    assert 5 < len(kept_back) < 35
+    assert sorted(validation.replace("document", "\ndocument").split("\n")[1:]) == sorted(kept_back)
+    assert len(data.train.starts) == 60 - len(kept_back)
+    assert data.train.bytes + data.validation.bytes == sum(map(len, lines))
+    assert load(config, BYTES, tmp_path / "data").sha256 == data.sha256
+    other = DataConfig((str(tmp_path / "b.jsonl"),), validation_share=0.3)
+    with pytest.raises(ArgumentError, match="was made with another data"):
+        load(other, BYTES, tmp_path / "data")
+
+
+def test_another_tokenizer_does_not_fit_prepared_data(tiny_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("some text")
+    (tmp_path / "b.txt").write_text("other text")
+    config = DataConfig((str(tmp_path / "a.txt"),), (str(tmp_path / "b.txt"),))
+    prepare(config, BYTES, tmp_path / "data", seed=0)
+    with pytest.raises(ArgumentError, match="another tokenizer_sha256"):
+        load(config, open_vocabulary(str(tiny_model / "tokenizer.json")), tmp_path / "data")
+
+
+def test_a_split_without_documents_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one document")
+    with pytest.raises(ArgumentError, match=r"none of the 1 documents is for .*data.validation"):
+        prepare(DataConfig((str(tmp_path / "a.txt"),)), BYTES, tmp_path / "data", seed=0)
