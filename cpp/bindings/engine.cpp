@@ -152,17 +152,21 @@ void bind_engine(nb::module_& module) {
   nb::class_<Engine>(module, "Engine",
                      "A loaded model with a KV cache of `slots` sequences. Used by one thread at a time.\n\n"
                      "Every call leaves all slots as they were if it raises.")
-      .def(
-          nb::new_([](const std::string& model, const std::string& engine, const std::string& isa,
-                      int threads, int slots, int context, int max_rows, std::optional<bool> two_stage_head) {
-            return open(model, {engine, isa, threads, slots, context, max_rows, two_stage_head});
-          }),
-          "model"_a, nb::kw_only(), "engine"_a = "native", "isa"_a = "", "threads"_a = 0, "slots"_a = 1,
-          "context"_a = 0, "max_rows"_a = 128, "two_stage_head"_a = nb::none(),
-          "Open the model directory `model`. threads 0: one per core; context 0: the model's.\n\n"
-          "Raises:\n    ModelFormatError: a file is damaged.\n    UnsupportedError: the machine lacks what "
-          "was asked for.\n"
-          "    ArgumentError: an argument is out of range.")
+      .def(nb::new_([](const std::string& model, const std::string& engine, const std::string& isa,
+                       int threads, int slots, int context, int max_rows, std::optional<bool> two_stage_head,
+                       const std::string& provider, const std::string& library) {
+             return open(model,
+                         {engine, isa, threads, slots, context, max_rows, two_stage_head, provider, library});
+           }),
+           "model"_a, nb::kw_only(), "engine"_a = "native", "isa"_a = "", "threads"_a = 0, "slots"_a = 1,
+           "context"_a = 0, "max_rows"_a = 128, "two_stage_head"_a = nb::none(), "provider"_a = "cpu",
+           "library"_a = "",
+           "Open the model directory `model`. threads 0: one per core; context 0: the model's.\n"
+           "provider and library are those of engine 'onnxruntime': what it runs on, and its shared "
+           "library.\n\n"
+           "Raises:\n    ModelFormatError: a file is damaged.\n    UnsupportedError: the machine lacks what "
+           "was asked for.\n"
+           "    ArgumentError: an argument is out of range.")
       .def_prop_ro("info", &Engine::info, nb::rv_policy::reference_internal, "What a caller may rely on.")
       .def("length", &Engine::length, "slot"_a, "Committed positions of a slot.")
       .def("verify", &verify, "slots"_a, "tokens"_a, "positions"_a, "parents"_a, "wants_logits"_a,

@@ -45,6 +45,8 @@ class Engine:
         context: int = 0,
         max_rows: int = 128,
         two_stage_head: bool | None = None,
+        provider: str = "cpu",
+        library: str = "",
     ) -> None: ...
     @property
     def info(self) -> EngineInfo: ...

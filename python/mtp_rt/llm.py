@@ -35,7 +35,7 @@ class LLM:
 
     Args:
         model: A known model's name, fetched on first use, or a model directory; None is the default model.
-        engine: "native".
+        engine: "native", or "onnxruntime" for a directory with exported graphs.
         drafts: Tokens guessed ahead per step, 0 .. 15; "auto" drafts as many as pay off.
         threads: None takes one per available core.
         draft_source: "lookup" repeats what followed the same tokens before, "heads" asks the model's heads,
@@ -44,6 +44,7 @@ class LLM:
         context: Tokens of prompt and answer together; None takes the model's limit.
         slots: Requests that run at the same time; more wait.
         two_stage_head: Whether the output layer is computed in two stages; None does what the model says.
+        provider: Where engine "onnxruntime" runs: "cpu".
         progress: Told how far fetching the model has come (see `mtp_rt.hub.resolve_model`).
 
     Raises:
@@ -63,10 +64,12 @@ class LLM:
         context: int | None = None,
         slots: int = 8,
         two_stage_head: bool | None = None,
+        provider: str = "cpu",
         progress: Callable[..., None] | None = None,
     ) -> None:
         from mtp_rt import hub
         from mtp_rt.costs import open_scheduler
+        from mtp_rt.engines import open_engine
         from mtp_rt.model_dir import parse_model_config
         from mtp_rt.tokenizer import Tokenizer
 
@@ -78,15 +81,8 @@ class LLM:
         self._draft_source = draft_source
         self.model_dir: Path = hub.resolve_model(model or hub.DEFAULT_MODEL, progress=progress)
         started = time.perf_counter()
-        native = _core.Engine(
-            str(self.model_dir),
-            engine=engine,
-            isa=isa or "",
-            threads=threads or 0,
-            slots=slots,
-            context=context or 0,
-            two_stage_head=two_stage_head,
-        )
+        options = {"context": context or 0, "two_stage_head": two_stage_head, "provider": provider}
+        native = open_engine(self.model_dir, engine, isa=isa, threads=threads, slots=slots, **options)
         self.info: _core.EngineInfo = native.info
         end_tokens = parse_model_config((self.model_dir / "config.json").read_bytes()).eos
         has_text = (self.model_dir / "tokenizer.json").exists()

@@ -34,6 +34,8 @@ REVIEWED = {
     "const std::int64_t inputs = sequential ? 2 * hidden : hidden;",
     "const std::int64_t tapped = static_cast<std::int64_t>(heads.taps.size()) * hidden;",
     "if (int{plain} + int{q8} + int{q4} > 1) {",
+    # protobuf.cpp: a constant, below 64.
+    "for (unsigned shift = 0; shift < 64; shift += 7) {",
     # safetensors.cpp: constants, and offsets that were compared with the file's size one line before.
     "length |= static_cast<std::uint64_t>(std::to_integer<unsigned char>(file_[i])) << (8 * i);",
     "const std::string_view text(reinterpret_cast<const char*>(file_.data()) + kLengthBytes,",

@@ -20,10 +20,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "sampling": ({"base"}, {"token", "error", "sampling"}),
     "decode": ({"base", "sampling"}, {"*"}),
     "engines": (
-        {"base", "io", "engines/native"},
+        {"base", "io", "engines/native", "engines/onnxruntime"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
     "engines/native": (
+        {"base", "io", "sampling", "engines"},
+        {"token", "error", "model_config", "model_dir", "sampling", "engine"},
+    ),
+    "engines/onnxruntime": (
         {"base", "io", "sampling", "engines"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),

@@ -18,7 +18,7 @@ HEAVY_ROOMS = {"models", "training", "tasks", "export"}  # may import them when 
 
 FILES = {"errors", "model_dir", "paths"}
 RUN = FILES | {"_core", "sampling_params", "results", "text_stream", "tokenizer", "machine", "hub"}
-RUN |= {"request", "costs"}
+RUN |= {"request", "costs", "engines"}
 # Modules of heavy rooms that a machine without those libraries can use: writing text and recording states.
 LIGHT = (
     "__init__ author line_file prompts record recorder report run_folder shards text_quality top_candidates"
@@ -39,6 +39,7 @@ ROOMS: dict[str, set[str]] = {
     "generation": {"errors", "_core", "results", "sampling_params", "text_stream"},
     "completer": {"_core", "generation", "request", "results", "runner", "sampling_params"},
     "costs": {"_core", "machine"},
+    "engines": {"_core"},
     "tokenizer": FILES,
     "convert": FILES,
     "hub": FILES | {"convert"},

@@ -61,6 +61,9 @@ class ModelDir {
   [[nodiscard]] virtual WeightView weight(std::string_view name, std::int64_t rows,
                                           std::int64_t cols) const = 0;
 
+  /// Where `tensor`, one of this directory, begins in model.safetensors, in bytes.
+  [[nodiscard]] virtual std::size_t offset_of(const TensorView& tensor) const noexcept = 0;
+
   /// Bytes of model.safetensors.
   [[nodiscard]] virtual std::size_t file_bytes() const noexcept = 0;
 

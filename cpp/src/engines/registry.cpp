@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "engines/native/engine.h"
+#include "engines/onnxruntime/engine.h"
 #include "mtp_rt/engine.h"
 #include "mtp_rt/error.h"
 
@@ -9,7 +10,8 @@ namespace mtp_rt {
 
 std::unique_ptr<Engine> open_engine(std::shared_ptr<const ModelDir> model, const EngineOptions& options) {
   if (options.engine == "native") return native::open(std::move(model), options);
-  throw ArgumentError("engine '" + options.engine + "' is unknown; known: native");
+  if (options.engine == "onnxruntime") return onnxruntime::open(std::move(model), options);
+  throw ArgumentError("engine '" + options.engine + "' is unknown; known: native, onnxruntime");
 }
 
 }  // namespace mtp_rt

@@ -56,6 +56,10 @@ class MappedModelDir final : public ModelDir {
     return io::find_matrix(table_, file_.bytes(), {std::string(name), rows, cols}, kWeights);
   }
 
+  [[nodiscard]] std::size_t offset_of(const TensorView& tensor) const noexcept override {
+    return static_cast<std::size_t>(tensor.bytes.data() - file_.bytes().data());
+  }
+
   [[nodiscard]] std::size_t file_bytes() const noexcept override { return file_.bytes().size(); }
 
   void forget(const TensorView& tensor) const noexcept override { file_.forget(tensor.bytes); }

@@ -9,7 +9,7 @@ from mtp_rt.cli import options, output
 
 app = options.new_app()
 
-PACKAGES = ("numpy", "tokenizers", "gguf", "jinja2", "typer", "rich", "huggingface_hub")
+PACKAGES = ("numpy", "tokenizers", "gguf", "jinja2", "typer", "rich", "huggingface_hub", "onnxruntime")
 
 
 @app.command(epilog=options.examples("mtp-rt env", "mtp-rt env --json"))
@@ -34,6 +34,7 @@ def env(json_output: options.Json = False) -> None:
 def environment() -> dict[str, Any]:
     """Return the facts as JSON values; a package that is not installed has version None."""
     from mtp_rt import __version__, _core, hub, machine
+    from mtp_rt.engines import ENGINES
 
     return {
         "mtp_rt": __version__,
@@ -42,7 +43,7 @@ def environment() -> dict[str, Any]:
         "cpu": machine.cpu_name(),
         "cores": machine.available_cores(),
         "isas": _core.available_isas(),
-        "engines": ["native"],
+        "engines": list(ENGINES),
         "cache": str(hub.cache_root()),
         "packages": {name: _version(name) for name in PACKAGES},
     }

@@ -56,7 +56,14 @@ Model = Annotated[
 ]
 Json = Annotated[bool, option("--json", help="Print one JSON object on stdout instead of text.")]
 
-Engine = Annotated[str, option("--engine", metavar="NAME", help="What runs the model: native.")]
+Engine = Annotated[
+    str,
+    option(
+        "--engine",
+        metavar="NAME",
+        help="What runs the model: native, or onnxruntime for a directory with exported graphs.",
+    ),
+]
 Isa = Annotated[
     str | None,
     option("--isa", metavar="NAME", help="Instruction set: generic, avx2 or avx512_vnni. Default: the best."),

@@ -1,41 +1,9 @@
 #include "engines/native/batch.h"
 
 #include <algorithm>
-#include <string>
-
-#include "engines/native/call_checks.h"
-#include "mtp_rt/error.h"
 
 namespace mtp_rt::native {
 namespace {
-
-void check_fields(const VerifyRow& row, std::size_t i, const EngineInfo& info) {
-  check_row(i, "slot", row.slot, 0, info.slots - 1);
-  check_row(i, "token", row.token, 0, info.vocab_size - 1);
-}
-
-// Opens a segment at a slot's first row, which follows the committed positions.
-void begin_segment(Batch& batch, const VerifyRow& row, std::size_t i, int base) {
-  for (const Segment& s : batch.segments) {
-    if (s.slot == row.slot)
-      refuse_row(i, "slot", std::to_string(row.slot), "the rows of a slot to stand together");
-  }
-  if (row.parent != -1) refuse_row(i, "parent", std::to_string(row.parent), "-1 for a slot's first row");
-  if (row.position != base)
-    refuse_row(i, "position", std::to_string(row.position),
-               std::to_string(base) + ", the slot's committed length");
-  batch.segments.push_back({row.slot, static_cast<int>(i), 0, base, true});
-}
-
-void check_parent(const Batch& batch, const Segment& segment, const VerifyRow& row, std::size_t i) {
-  if (row.parent < segment.first_row || row.parent >= static_cast<std::int32_t>(i)) {
-    refuse_row(i, "parent", std::to_string(row.parent), "an earlier row of the same slot");
-  }
-  const int expected = batch.rows[static_cast<std::size_t>(row.parent)].position + 1;
-  if (row.position != expected)
-    refuse_row(i, "position", std::to_string(row.position),
-               std::to_string(expected) + ", its parent's plus one");
-}
 
 // The KV indices of a tree row and its ancestors within the call, by position.
 void append_path(Batch& batch, const Segment& segment, int row) {
@@ -101,32 +69,15 @@ void share_out(Batch& batch, int threads) {
 
 Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
                  const std::function<std::int32_t(Slot)>& length) {
-  if (rows.size() > static_cast<std::size_t>(info.max_rows)) {
-    throw CapacityError("verify: " + std::to_string(rows.size()) + " rows; the engine was opened for " +
-                        std::to_string(info.max_rows) + " (max_rows)");
-  }
   Batch batch;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const VerifyRow& row = rows[i];
-    check_fields(row, i, info);
-    if (batch.segments.empty() || batch.segments.back().slot != row.slot) {
-      begin_segment(batch, row, i, length(row.slot));
-    } else {
-      check_parent(batch, batch.segments.back(), row, i);
+  static_cast<VerifyPlan&>(batch) = plan_rows(rows, info, length);
+  for (std::size_t s = 0; s < batch.segments.size(); ++s) {
+    const Segment& segment = batch.segments[s];
+    for (int i = 0; i < segment.rows; ++i) {
+      const VerifyRow& row = rows[static_cast<std::size_t>(segment.first_row + i)];
+      batch.rows.push_back({static_cast<int>(s), row.token, row.position, segment.base + i, 0});
+      batch.context_blocks = std::max(batch.context_blocks, row.position / kContextBlock + 1);
     }
-    if (row.position >= info.context) {
-      throw CapacityError("rows[" + std::to_string(i) + "].position is " + std::to_string(row.position) +
-                          "; the context holds " + std::to_string(info.context) + " positions");
-    }
-    Segment& segment = batch.segments.back();
-    segment.chain = segment.chain && (segment.rows == 0 || row.parent == static_cast<std::int32_t>(i) - 1);
-    batch.rows.push_back({static_cast<int>(batch.segments.size()) - 1, row.token, row.position,
-                          segment.base + segment.rows, 0});
-    ++segment.rows;
-    batch.parents.push_back(row.parent);
-    if (row.wants_logits) batch.logit_rows.push_back(static_cast<std::int32_t>(i));
-    if (row.wants_state) batch.state_rows.push_back(static_cast<std::int32_t>(i));
-    batch.context_blocks = std::max(batch.context_blocks, row.position / kContextBlock + 1);
   }
   for (const Segment& s : batch.segments) {
     for (int r = s.first_row; !s.chain && r < s.first_row + s.rows; ++r) append_path(batch, s, r);

@@ -8,18 +8,10 @@
 #include <vector>
 
 #include "engines/native/kernels/kernel_table.h"
+#include "engines/verify_rows.h"
 #include "mtp_rt/engine.h"
 
 namespace mtp_rt::native {
-
-/// The rows of one slot in a call.
-struct Segment {
-  Slot slot = 0;
-  int first_row = 0;
-  int rows = 0;
-  int base = 0;       // committed positions before the call
-  bool chain = true;  // every row follows the one before it
-};
 
 struct BatchRow {
   int segment = 0;
@@ -42,13 +34,9 @@ struct AttentionItem {
 
 inline constexpr int kRowsPerItem = 4;
 
-struct Batch {
+struct Batch : VerifyPlan {
   std::vector<BatchRow> rows;
-  std::vector<Segment> segments;
-  std::vector<std::int32_t> parents;  // as in the call
   std::vector<std::int32_t> paths;
-  std::vector<std::int32_t> logit_rows;  // ascending
-  std::vector<std::int32_t> state_rows;  // ascending
   std::vector<AttentionItem> items;
   std::vector<std::size_t>
       item_starts;         // [threads + 1] thread t computes items item_starts[t] .. [t + 1] - 1
@@ -61,8 +49,7 @@ struct Batch {
   return batch.window == 0 ? 0 : std::max(0, row.position + 1 - batch.window);
 }
 
-/// Checks `rows` against the engine and each slot's committed length.
-/// Throws ArgumentError naming the row and field, CapacityError beyond max_rows or the context.
+/// Checks `rows` as plan_rows() does and lays them out.
 [[nodiscard]] Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
                                const std::function<std::int32_t(Slot)>& length);
 

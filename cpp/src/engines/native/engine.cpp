@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/parallel.h"
+#include "engines/call_checks.h"
 #include "engines/native/batch.h"
-#include "engines/native/call_checks.h"
 #include "engines/native/heads.h"
 #include "engines/native/kernels/select.h"
 #include "engines/native/kv_cache.h"
@@ -33,6 +33,8 @@ int thread_count(int wanted) {
 }
 
 EngineInfo make_info(const ModelConfig& c, const EngineOptions& options, const KernelTable& kernels) {
+  if (options.provider != "cpu")
+    throw ArgumentError("provider is '" + options.provider + "'; engine 'native' has only 'cpu'");
   EngineInfo info;
   info.name = "native";
   info.isa = kernels.name;
@@ -99,7 +101,7 @@ class NativeEngine final : public Engine, public Timed {
   void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) override {
     const auto start = std::chrono::steady_clock::now();
     Batch batch = plan_batch(rows, info_, [this](Slot slot) { return cache_.length(slot); });
-    check_outputs(batch, outputs);
+    check_outputs(batch, outputs, info_);
     plan_attention(batch, trunk_.shape().kv_heads, trunk_.shape().group(), info_.threads);
     if (!batch.rows.empty()) trunk_.run(batch, cache_, outputs);
     batch_ = std::move(batch);
@@ -107,16 +109,9 @@ class NativeEngine final : public Engine, public Timed {
   }
 
   void commit(std::span<const KeptRows> kept) override {
-    std::vector<std::pair<Slot, std::vector<std::int32_t>>> moves;
-    for (const KeptRows& k : kept) {
-      for (const auto& [slot, offsets] : moves) {
-        if (slot == k.slot) throw ArgumentError("commit: slot " + std::to_string(k.slot) + " is named twice");
-      }
-      moves.emplace_back(k.slot, offsets_of(k));
-    }
-    for (const auto& [slot, offsets] : moves) {
-      if (heads_) keep_for_heads(*heads_, slot, offsets);
-      cache_.keep(slot, offsets);
+    for (const auto& [segment, offsets] : plan_kept(kept, batch_)) {
+      if (heads_) keep_for_heads(*heads_, segment, offsets);
+      cache_.keep(segment.slot, offsets);
     }
     batch_ = {};
   }
@@ -149,49 +144,12 @@ class NativeEngine final : public Engine, public Timed {
  private:
   [[nodiscard]] Slot checked(Slot slot) const { return in_range("slot", slot, 0, info_.slots - 1); }
 
-  void check_outputs(const Batch& batch, const VerifyOutputs& outputs) const {
-    const auto hidden = static_cast<std::size_t>(info_.hidden_size);
-    check_output("logits", outputs.logits.size(),
-                 batch.logit_rows.size() * static_cast<std::size_t>(info_.vocab_size));
-    check_output("states", outputs.states.size(), batch.state_rows.size() * hidden);
-    check_output("tapped", outputs.tapped.size(), batch.state_rows.size() * outputs.taps.size() * hidden);
-    for (std::size_t i = 0; i < outputs.taps.size(); ++i) {
-      in_range("outputs.taps", outputs.taps[i], 0, info_.layers - 1);
-      if (i > 0 && outputs.taps[i] <= outputs.taps[i - 1]) {
-        throw ArgumentError("outputs.taps must ascend; " + std::to_string(outputs.taps[i]) + " comes after " +
-                            std::to_string(outputs.taps[i - 1]));
-      }
-    }
-  }
-
-  // Rows at `offsets` behind a slot's committed positions, of the last call.
-  void keep_for_heads(Heads& heads, Slot slot, const std::vector<std::int32_t>& offsets) {
-    const int first = std::ranges::find(batch_.segments, slot, &Segment::slot)->first_row;
+  // Rows at `offsets` of a slot's rows in the last call.
+  void keep_for_heads(Heads& heads, const Segment& segment, const std::vector<std::int32_t>& offsets) {
     for (const std::int32_t offset : offsets) {
-      heads.keep(slot, trunk_, first + offset, batch_.rows[static_cast<std::size_t>(first + offset)].token);
+      const int row = segment.first_row + offset;
+      heads.keep(segment.slot, trunk_, row, batch_.rows[static_cast<std::size_t>(row)].token);
     }
-  }
-
-  // A slot's kept rows as places behind its committed positions: a path from its first row.
-  [[nodiscard]] std::vector<std::int32_t> offsets_of(const KeptRows& kept) const {
-    const auto segment = std::find_if(batch_.segments.begin(), batch_.segments.end(),
-                                      [&](const Segment& s) { return s.slot == kept.slot; });
-    if (segment == batch_.segments.end()) {
-      throw ArgumentError("commit: slot " + std::to_string(kept.slot) +
-                          " has no rows in the last verify call");
-    }
-    std::vector<std::int32_t> offsets;
-    std::int32_t parent = -1;
-    for (const std::int32_t row : kept.rows) {
-      const std::int32_t offset = row - segment->first_row;
-      if (offset < 0 || offset >= segment->rows || batch_.parents[static_cast<std::size_t>(row)] != parent) {
-        throw ArgumentError("commit: row " + std::to_string(row) + " does not follow row " +
-                            std::to_string(parent) + " in slot " + std::to_string(kept.slot));
-      }
-      offsets.push_back(offset);
-      parent = row;
-    }
-    return offsets;
   }
 
   std::shared_ptr<const ModelDir> model_;

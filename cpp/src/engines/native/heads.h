@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "engines/draft_rows.h"
 #include "engines/native/heads_memory.h"
-#include "engines/native/heads_rows.h"
 #include "engines/native/heads_stage.h"
 #include "engines/native/heads_weights.h"
 #include "engines/native/heads_workspace.h"

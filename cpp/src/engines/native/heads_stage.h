@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
+#include "engines/draft_rows.h"
 #include "engines/native/batch.h"
 #include "engines/native/heads_memory.h"
-#include "engines/native/heads_rows.h"
 #include "mtp_rt/model_config.h"
 
 namespace mtp_rt::native {

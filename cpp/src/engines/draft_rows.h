@@ -9,7 +9,7 @@
 
 #include "mtp_rt/engine.h"
 
-namespace mtp_rt::native {
+namespace mtp_rt {
 
 /// One sequence of a draft call.
 struct HeadRow {
@@ -28,4 +28,4 @@ struct HeadRow {
                                                const EngineInfo& info,
                                                const std::function<std::int32_t(Slot)>& length);
 
-}  // namespace mtp_rt::native
+}  // namespace mtp_rt

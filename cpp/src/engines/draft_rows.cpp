@@ -1,12 +1,12 @@
-#include "engines/native/heads_rows.h"
+#include "engines/draft_rows.h"
 
 #include <algorithm>
 #include <string>
 
-#include "engines/native/call_checks.h"
+#include "engines/call_checks.h"
 #include "mtp_rt/sampling.h"
 
-namespace mtp_rt::native {
+namespace mtp_rt {
 namespace {
 
 HeadRow checked(const DraftRow& row, std::size_t index, const EngineInfo& info,
@@ -43,4 +43,4 @@ std::vector<HeadRow> plan_drafts(std::span<const DraftRow> rows, const DraftOutp
   return plan;
 }
 
-}  // namespace mtp_rt::native
+}  // namespace mtp_rt

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace mtp_rt::native {
+namespace mtp_rt {
 
 /// `value`; throws ArgumentError unless it is in `least` .. `greatest`.
 int in_range(const std::string& name, int value, int least, int greatest);
@@ -21,4 +21,4 @@ void check_row(std::size_t row, const char* field, std::int32_t value, std::int3
 /// Throws ArgumentError unless an output has room for exactly what the rows want.
 void check_output(const char* output, std::size_t elements, std::size_t wanted);
 
-}  // namespace mtp_rt::native
+}  // namespace mtp_rt

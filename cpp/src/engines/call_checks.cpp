@@ -1,8 +1,8 @@
-#include "engines/native/call_checks.h"
+#include "engines/call_checks.h"
 
 #include "mtp_rt/error.h"
 
-namespace mtp_rt::native {
+namespace mtp_rt {
 namespace {
 
 std::string range(std::int32_t least, std::int32_t greatest) {
@@ -33,4 +33,4 @@ void check_output(const char* output, std::size_t elements, std::size_t wanted) 
                       " elements; the rows want " + std::to_string(wanted));
 }
 
-}  // namespace mtp_rt::native
+}  // namespace mtp_rt

@@ -1,0 +1,116 @@
+#include "engines/onnxruntime/bound_graph.h"
+
+#include "io/onnx_file.h"
+
+namespace mtp_rt::onnxruntime {
+namespace {
+
+constexpr std::size_t kMaxBindings = 64;
+
+std::size_t element_size(ElementType type) {
+  switch (type) {
+    case ElementType::f32:
+      return 4;
+    case ElementType::i64:
+      return 8;
+    default:
+      return 1;
+  }
+}
+
+Tensor cache_tensor(const GraphCaches& caches, const char* time, int layer, bool values) {
+  return {caches.prefix + time + "." + std::to_string(layer) + (values ? ".value" : ".key"),
+          ElementType::f32,
+          {kBatch, caches.shape.kv_heads, kPlaces, caches.shape.head_dim},
+          nullptr};
+}
+
+std::vector<Tensor> with_caches(std::vector<Tensor> tensors, const GraphCaches& caches, const char* time) {
+  for (const int layer : caches.layers) {
+    for (const bool values : {false, true}) tensors.push_back(cache_tensor(caches, time, layer, values));
+  }
+  return tensors;
+}
+
+std::map<std::string, std::size_t> bytes_by_name(const io::OnnxFile& graph) {
+  std::map<std::string, std::size_t> bytes;
+  for (const io::GraphWeight& weight : graph.weights) bytes[weight.stored] = weight.bytes.size();
+  return bytes;
+}
+
+}  // namespace
+
+BoundGraph::BoundGraph(const Runtime& runtime, const ModelDir& model, const std::string& file,
+                       Signature signature, GraphCaches caches)
+    : runtime_(runtime),
+      file_(file),
+      signature_(std::move(signature)),
+      caches_(std::move(caches)),
+      session_(nullptr, runtime.api().ReleaseSession) {
+  const io::OnnxFile graph = io::read_onnx_file(model, file);
+  stored_ = bytes_by_name(graph);
+  session_ = open_session(runtime, graph, file, with_caches(signature_.inputs, caches_, "past"),
+                          with_caches(signature_.outputs, caches_, "present"));
+}
+
+void BoundGraph::run(int width, int rows, const SlotCache* cache) {
+  Binding& bound = binding(width, rows);
+  if (cache != nullptr) bind_cache(bound, *cache);
+  check(runtime_.api().RunWithBinding(session_.get(), nullptr, bound.io.get()));
+}
+
+std::size_t BoundGraph::weight_bytes(const std::string& prefix) const {
+  std::size_t total = 0;
+  for (const auto& [name, bytes] : stored_) total += name.starts_with(prefix) ? bytes : 0;
+  return total;
+}
+
+BoundGraph::Binding& BoundGraph::binding(int width, int rows) {
+  const auto known = bindings_.find({width, rows});
+  if (known != bindings_.end()) return known->second;
+  if (bindings_.size() >= kMaxBindings) bindings_.clear();
+  OrtIoBinding* io = nullptr;
+  check(runtime_.api().CreateIoBinding(session_.get(), &io));
+  Binding bound{{io, runtime_.api().ReleaseIoBinding}};
+  for (const Tensor& tensor : signature_.inputs) {
+    check(runtime_.api().BindInput(io, tensor.name.c_str(), value(tensor, width, rows, 0).get()));
+  }
+  for (const Tensor& tensor : signature_.outputs) {
+    if (tensor.data == nullptr) continue;
+    check(runtime_.api().BindOutput(io, tensor.name.c_str(), value(tensor, width, rows, 0).get()));
+  }
+  return bindings_.emplace(std::pair(width, rows), std::move(bound)).first->second;
+}
+
+void BoundGraph::bind_cache(Binding& binding, const SlotCache& cache) const {
+  const float* memory = cache.matrix(caches_.shape, 0, false);
+  if (binding.cache == memory && binding.places == cache.places()) return;
+  binding.cache = nullptr;
+  for (const int layer : caches_.layers) {
+    for (const bool values : {false, true}) {
+      Tensor past = cache_tensor(caches_, "past", layer, values);
+      past.data = cache.matrix(caches_.shape, layer, values);
+      const Owned<OrtValue> shared = value(past, 0, 0, cache.places());
+      const std::string present = cache_tensor(caches_, "present", layer, values).name;
+      check(runtime_.api().BindInput(binding.io.get(), past.name.c_str(), shared.get()));
+      check(runtime_.api().BindOutput(binding.io.get(), present.c_str(), shared.get()));
+    }
+  }
+  binding.cache = memory;
+  binding.places = cache.places();
+}
+
+Owned<OrtValue> BoundGraph::value(const Tensor& tensor, int width, int rows, int places) const {
+  std::vector<std::int64_t> shape = tensor.shape;
+  std::size_t bytes = element_size(tensor.type);
+  for (std::int64_t& size : shape) {
+    if (size == kBatch) size = 1;
+    if (size == kWidth) size = width;
+    if (size == kRows) size = rows;
+    if (size == kPlaces) size = places;
+    bytes *= static_cast<std::size_t>(size);
+  }
+  return runtime_.tensor(tensor.data, bytes, shape, tensor.type);
+}
+
+}  // namespace mtp_rt::onnxruntime

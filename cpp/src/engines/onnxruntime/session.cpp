@@ -1,0 +1,167 @@
+#include "engines/onnxruntime/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mtp_rt/error.h"
+
+namespace mtp_rt::onnxruntime {
+namespace {
+
+template <typename T, typename Make>
+Owned<T> make(const Library& library, void (*release)(T*), const std::string& doing, Make&& create) {
+  T* made = nullptr;
+  library.check(std::forward<Make>(create)(&made), doing);
+  return {made, release};
+}
+
+Owned<OrtSessionOptions> make_options(const Runtime& runtime) {
+  const OrtApi& api = runtime.api();
+  const auto check = [&](OrtStatus* status) { runtime.library().check(status, "session options"); };
+  auto options = make(runtime.library(), api.ReleaseSessionOptions, "session options",
+                      [&](OrtSessionOptions** out) { return api.CreateSessionOptions(out); });
+  check(api.SetIntraOpNumThreads(options.get(), runtime.threads()));
+  check(api.SetInterOpNumThreads(options.get(), 1));
+  check(api.AddSessionConfigEntry(options.get(), "session.load_model_format", "ONNX"));
+  return options;
+}
+
+// The weights as they lie in our mapping of the file: ONNX Runtime opens no file.
+std::vector<Owned<OrtValue>> give_weights(const Runtime& runtime, const io::OnnxFile& graph,
+                                          OrtSessionOptions* options) {
+  std::vector<Owned<OrtValue>> values;
+  std::vector<const char*> names;
+  std::vector<const OrtValue*> borrowed;
+  for (const io::GraphWeight& weight : graph.weights) {
+    // The library never writes to initializers, though its interface takes memory that it could write to.
+    auto* data = const_cast<std::byte*>(weight.bytes.data());
+    values.push_back(
+        runtime.tensor(data, weight.bytes.size(), weight.shape, static_cast<ElementType>(weight.type)));
+    names.push_back(weight.name.c_str());
+    borrowed.push_back(values.back().get());
+  }
+  runtime.library().check(
+      runtime.api().AddExternalInitializers(options, names.data(), borrowed.data(), names.size()), "weights");
+  return values;
+}
+
+// Which of its two lists a session is asked for.
+struct Side {
+  const char* name;
+  decltype(OrtApi::SessionGetInputCount) count;
+  decltype(OrtApi::SessionGetInputName) item_name;
+  decltype(OrtApi::SessionGetInputTypeInfo) type;
+};
+
+class SignatureCheck {
+ public:
+  SignatureCheck(const Runtime& runtime, const OrtSession* session, const std::string& file)
+      : runtime_(runtime), session_(session), file_(file) {}
+
+  void run(const Side& side, std::span<const Tensor> expected) const {
+    std::size_t count = 0;
+    check(side.count(session_, &count));
+    std::vector<bool> seen(expected.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string name = name_of(side, i);
+      const auto tensor = std::ranges::find(expected, name, &Tensor::name);
+      if (tensor == expected.end()) refuse(std::string("has the ") + side.name + " '" + name + "'");
+      seen[static_cast<std::size_t>(tensor - expected.begin())] = true;
+      check_type(side, i, *tensor);
+    }
+    const auto missing = std::ranges::find(seen, false);
+    if (missing != seen.end()) {
+      const auto at = static_cast<std::size_t>(missing - seen.begin());
+      refuse(std::string("lacks the ") + side.name + " '" + expected[at].name + "'");
+    }
+  }
+
+ private:
+  [[nodiscard]] std::string name_of(const Side& side, std::size_t index) const {
+    OrtAllocator* allocator = nullptr;
+    check(runtime_.api().GetAllocatorWithDefaultOptions(&allocator));
+    char* text = nullptr;
+    check(side.item_name(session_, index, allocator, &text));
+    std::string name = text;
+    check(runtime_.api().AllocatorFree(allocator, text));
+    return name;
+  }
+
+  void check_type(const Side& side, std::size_t index, const Tensor& expected) const {
+    const OrtApi& api = runtime_.api();
+    const auto info = make(runtime_.library(), api.ReleaseTypeInfo, file_,
+                           [&](OrtTypeInfo** out) { return side.type(session_, index, out); });
+    const OrtTensorInfo* tensor = nullptr;
+    check(api.CastTypeInfoToTensorInfo(info.get(), &tensor));
+    auto type = ElementType::undefined;
+    std::size_t dimensions = 0;
+    if (tensor != nullptr) {
+      check(api.GetTensorElementType(tensor, &type));
+      check(api.GetDimensionsCount(tensor, &dimensions));
+    }
+    std::vector<std::int64_t> shape(dimensions);
+    if (dimensions > 0) check(api.GetDimensions(tensor, shape.data(), dimensions));
+    const auto fits = [](std::int64_t found, std::int64_t wanted) {
+      return found == std::max<std::int64_t>(wanted, -1);
+    };
+    if (type != expected.type || !std::ranges::equal(shape, expected.shape, fits))
+      refuse(std::string("has another type or shape of the ") + side.name + " '" + expected.name + "'");
+  }
+
+  void check(OrtStatus* status) const { runtime_.library().check(status, file_); }
+
+  [[noreturn]] void refuse(const std::string& problem) const {
+    throw ModelFormatError(file_, "", problem + ", which graphs of this model do not have; export again");
+  }
+
+  const Runtime& runtime_;
+  const OrtSession* session_;
+  const std::string& file_;
+};
+
+}  // namespace
+
+Runtime::Runtime(const std::string& library, const std::string& provider, int threads)
+    : library_(library),
+      threads_(threads),
+      env_(make(library_, api().ReleaseEnv, "environment",
+                [this](OrtEnv** out) { return api().CreateEnv(kLogFatal, "mtp-rt", out); })),
+      memory_(make(library_, api().ReleaseMemoryInfo, "memory", [this](OrtMemoryInfo** out) {
+        return api().CreateCpuMemoryInfo(kDeviceAllocator, kDefaultMemory, out);
+      })) {
+  library_.check_provider(provider);
+}
+
+Owned<OrtValue> Runtime::tensor(void* data, std::size_t bytes, std::span<const std::int64_t> shape,
+                                ElementType type) const {
+  return make(library_, api().ReleaseValue, "tensor", [&](OrtValue** out) {
+    return api().CreateTensorWithDataAsOrtValue(memory_.get(), data, bytes, shape.data(), shape.size(), type,
+                                                out);
+  });
+}
+
+Owned<OrtSession> open_session(const Runtime& runtime, const io::OnnxFile& graph, const std::string& file,
+                               std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
+  const OrtApi& api = runtime.api();
+  const auto options = make_options(runtime);
+  const auto weights = give_weights(runtime, graph, options.get());
+  OrtSession* opened = nullptr;
+  OrtStatus* status = api.CreateSessionFromArray(runtime.env(), graph.bytes.data(), graph.bytes.size(),
+                                                 options.get(), &opened);
+  if (status != nullptr) {
+    const bool lacks = api.GetErrorCode(status) == kNotImplemented;
+    const std::string problem = "ONNX Runtime " + runtime.library().version() +
+                                " cannot open it: " + runtime.library().message(status);
+    if (lacks) throw UnsupportedError(file + ": " + problem);
+    throw ModelFormatError(file, "", problem);
+  }
+  Owned<OrtSession> session(opened, api.ReleaseSession);
+  const SignatureCheck check(runtime, session.get(), file);
+  check.run({"input", api.SessionGetInputCount, api.SessionGetInputName, api.SessionGetInputTypeInfo},
+            inputs);
+  check.run({"output", api.SessionGetOutputCount, api.SessionGetOutputName, api.SessionGetOutputTypeInfo},
+            outputs);
+  return session;
+}
+
+}  // namespace mtp_rt::onnxruntime

@@ -1,0 +1,52 @@
+// Keys and values of every slot, in memory that graphs read and write in place.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/aligned_buffer.h"
+#include "mtp_rt/token.h"
+
+namespace mtp_rt::onnxruntime {
+
+struct CacheShape {
+  int layers = 0;
+  int kv_heads = 0;
+  int head_dim = 0;
+};
+
+/// One slot's: per layer keys, then values, float32 [kv_heads, places, head_dim]. Free places hold finite
+/// numbers.
+class SlotCache {
+ public:
+  [[nodiscard]] int places() const noexcept { return places_; }
+
+  /// Keys of `layer`, or its values.
+  [[nodiscard]] float* matrix(const CacheShape& shape, int layer, bool values) const noexcept {
+    const auto index = static_cast<std::size_t>(2 * layer + (values ? 1 : 0));
+    return memory_.as<float>().subspan(index * floats(shape)).data();
+  }
+
+  /// Makes room for `places`, to the next power of two: a run's time grows with them. The first `filled`
+  /// stay.
+  void reserve(const CacheShape& shape, int places, int filled);
+
+  /// Moves the places at `offsets` behind `base`, ascending, to base, base + 1, ...
+  void keep(const CacheShape& shape, int base, std::span<const std::int32_t> offsets) const;
+
+  /// Gives the memory back.
+  void clear() noexcept { *this = {}; }
+
+ private:
+  [[nodiscard]] std::size_t floats(const CacheShape& shape) const noexcept {
+    return static_cast<std::size_t>(shape.kv_heads) * static_cast<std::size_t>(places_) *
+           static_cast<std::size_t>(shape.head_dim);
+  }
+
+  AlignedBuffer memory_;
+  int places_ = 0;
+};
+
+}  // namespace mtp_rt::onnxruntime

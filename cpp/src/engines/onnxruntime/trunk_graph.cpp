@@ -1,0 +1,84 @@
+#include "engines/onnxruntime/trunk_graph.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace mtp_rt::onnxruntime {
+namespace {
+
+constexpr const char* kFile = "verify.onnx";
+
+std::vector<int> all_layers(int count) {
+  std::vector<int> layers(static_cast<std::size_t>(count));
+  std::iota(layers.begin(), layers.end(), 0);
+  return layers;
+}
+
+}  // namespace
+
+TrunkGraph::TrunkGraph(const Runtime& runtime, const ModelDir& model, int slots, int max_rows)
+    : shape_{model.config().layers, model.config().kv_heads, model.config().head_dim},
+      vocab_size_(static_cast<std::size_t>(model.config().vocab_size)),
+      hidden_size_(static_cast<std::size_t>(model.config().hidden_size)),
+      tied_embedding_(model.config().tied_embedding),
+      caches_(static_cast<std::size_t>(slots)),
+      tokens_(static_cast<std::size_t>(max_rows)),
+      positions_(tokens_.size()),
+      rows_(tokens_.size()),
+      tree_(tokens_.size() * tokens_.size()),
+      logits_(tokens_.size() * vocab_size_ * sizeof(float)),
+      states_(tokens_.size() * hidden_size_ * sizeof(float)),
+      graph_(runtime, model, kFile,
+             {{{"tokens", ElementType::i64, {kBatch, kWidth}, tokens_.data()},
+               {"positions", ElementType::i64, {kBatch, kWidth}, positions_.data()},
+               {"lengths", ElementType::i64, {kBatch}, &length_},
+               {"tree", ElementType::boolean, {kBatch, kWidth, kWidth}, tree_.data()},
+               {"rows", ElementType::i64, {kBatch, kRows}, rows_.data()}},
+              {{"logits", ElementType::f32, {kBatch, kRows, model.config().vocab_size}, logits_.data()},
+               {"state", ElementType::f32, {kBatch, kWidth, model.config().hidden_size}, states_.data()}}},
+             {"", shape_, all_layers(shape_.layers)}) {}
+
+void TrunkGraph::run(const Segment& segment, std::span<const VerifyRow> rows,
+                     std::span<const std::int32_t> wanted) {
+  SlotCache& kv = cache(segment.slot);
+  kv.reserve(shape_, segment.base + segment.rows, segment.base);
+  const auto first = static_cast<std::size_t>(segment.first_row);
+  const auto width = static_cast<std::size_t>(segment.rows);
+  for (std::size_t i = 0; i < width; ++i) {
+    tokens_[i] = rows[first + i].token;
+    positions_[i] = rows[first + i].position;
+  }
+  length_ = segment.base;
+  write_tree(segment, rows.subspan(first, width));
+  std::ranges::transform(wanted, rows_.begin(), [&](std::int32_t row) { return row - segment.first_row; });
+  graph_.run(segment.rows, static_cast<int>(wanted.size()), &kv);
+}
+
+// A row sees what its parent sees, and itself.
+void TrunkGraph::write_tree(const Segment& segment, std::span<const VerifyRow> rows) {
+  const std::size_t width = rows.size();
+  std::fill_n(tree_.begin(), width * width, std::uint8_t{0});
+  for (std::size_t i = 0; i < width; ++i) {
+    if (i > 0) {
+      const auto parent = static_cast<std::size_t>(rows[i].parent - segment.first_row);
+      std::copy_n(tree_.begin() + static_cast<std::ptrdiff_t>(parent * width), width,
+                  tree_.begin() + static_cast<std::ptrdiff_t>(i * width));
+    }
+    tree_[i * width + i] = 1;
+  }
+}
+
+std::span<const float> TrunkGraph::logits(std::size_t rows) const {
+  return logits_.as<const float>().first(rows * vocab_size_);
+}
+
+std::span<const float> TrunkGraph::states(std::size_t rows) const {
+  return states_.as<const float>().first(rows * hidden_size_);
+}
+
+std::size_t TrunkGraph::weight_bytes() const {
+  // An embedding that does not score gives a row only.
+  return graph_.weight_bytes("") - (tied_embedding_ ? 0 : graph_.weight_bytes("model.embed_tokens."));
+}
+
+}  // namespace mtp_rt::onnxruntime

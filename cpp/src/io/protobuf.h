@@ -1,0 +1,47 @@
+// The wire format of Protocol Buffers: the fields of one message, in order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mtp_rt::io {
+
+/// A field as it stands in a message.
+struct ProtoField {
+  std::uint32_t number = 0;
+  bool has_bytes = false;            // a string, bytes, message or packed list; else a number
+  std::uint64_t value = 0;           // numbers
+  std::span<const std::byte> bytes;  // the others
+
+  [[nodiscard]] std::string_view text() const noexcept {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+};
+
+/// Reads one message of untrusted bytes.
+class ProtoMessage {
+ public:
+  /// `file` stands for the file in messages.
+  ProtoMessage(std::span<const std::byte> bytes, std::string file) : rest_(bytes), file_(std::move(file)) {}
+
+  /// Goes to the next field; false at the end. Throws ModelFormatError where the bytes are no message.
+  bool next(ProtoField& field);
+
+  /// The next number of a packed list. Throws as next() does.
+  [[nodiscard]] std::uint64_t number();
+
+  [[nodiscard]] bool at_end() const noexcept { return rest_.empty(); }
+
+ private:
+  [[nodiscard]] std::span<const std::byte> take(std::uint64_t size);
+  [[noreturn]] void fail() const;
+
+  std::span<const std::byte> rest_;
+  std::string file_;
+};
+
+}  // namespace mtp_rt::io
