@@ -48,7 +48,8 @@ ROOMS: dict[str, set[str]] = {
     "export": {"errors", "model_dir", "convert"},
     "models": {"errors", "model_dir", "convert"},
     "training": FILES | {"_core", "request", "tokenizer", "convert", "models"},
-    "cli": RUN | {"llm", "bench", "convert", "training", "export", "__init__"},
+    "tasks": {"errors", "model_dir", "models", "training"},
+    "cli": RUN | {"llm", "bench", "convert", "training", "tasks", "export", "__init__"},
     "__init__": RUN | {"llm"},
 }
 

@@ -18,10 +18,20 @@ if TYPE_CHECKING:
 
 app = options.new_app()
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file (docs/training.md).")]
+_TASK = "task:"
+
+Config = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG",
+        help="A TOML file (docs/training.md), or task:path_star, task:induction: experiments.",
+    ),
+]
 Out = Annotated[
     Path | None,
-    options.option("--out", metavar="DIR", help="The run folder. Default: runs/NAME for a config NAME.toml."),
+    options.option(
+        "--out", metavar="DIR", help="The run folder. Default: runs/NAME for NAME.toml or task:NAME."
+    ),
 ]
 Set = Annotated[
     list[str] | None,
@@ -40,6 +50,7 @@ Resume = Annotated[
         "mtp-rt train code.toml --set training.steps=20000 --set heads.n=8",
         "mtp-rt train code.toml --resume     go on after a break, or for more steps",
         "mtp-rt generate --model runs/code/model 'def fibonacci('",
+        "mtp-rt train task:path_star --set task.objective=mtp",
     )
 )
 def train(
@@ -60,11 +71,14 @@ def train(
 
     if importlib.util.find_spec("torch") is None:
         raise UnsupportedError("train works with PyTorch, which is not here: pip install 'mtp-rt[train]'")
+    folder = out or Path("runs") / Path(config.removeprefix(_TASK)).stem
+    if config.startswith(_TASK):
+        _experiment(config.removeprefix(_TASK), folder, changes or [], resume, json_output)
+        return
     from mtp_rt.training.pretrain.run import Listener
     from mtp_rt.training.pretrain.run import train as run
 
-    settings = _settings(config, changes or [])
-    folder = out or Path("runs") / config.stem
+    settings = _settings(Path(config), changes or [])
     with show_progress() as progress:
         summary = run(settings, folder, resume=resume, listener=Listener(_tell, progress, _stop_on_sigterm))
     again = f"mtp-rt train {config} --out {folder} --resume"
@@ -81,6 +95,24 @@ def _settings(path: Path, changes: list[str]) -> TrainConfig:
     from mtp_rt.training.pretrain.settings import build, override, read_toml
 
     return build(TrainConfig, override(read_toml(path), changes), str(path))
+
+
+def _experiment(name: str, out: Path, changes: list[str], resume: bool, json_output: bool) -> None:
+    from mtp_rt.tasks.experiment import run_experiment
+    from mtp_rt.tasks.registry import open_task
+    from mtp_rt.training.pretrain.settings import override
+
+    def tell(seed: int, step: int, scores: dict[str, float]) -> None:
+        said = ", ".join(f"{what} {share:.1%}" for what, share in scores.items())
+        output.note(f"seed {seed}, step {step:,}: {said}")
+
+    task, fit = open_task(name, override({}, changes))
+    results = run_experiment(task, fit, out, resume=resume, report=tell)
+    if json_output:
+        output.write_json(results)
+    else:
+        names = [name for name in results["seeds"][0] if name != "curve"]
+        output.write_table(names, [[f"{seed[name]:.4g}" for name in names] for seed in results["seeds"]])
 
 
 def _stop_on_sigterm(trainer: Trainer) -> None:

@@ -16,8 +16,13 @@ _BEGINNINGS = (".", "data", "log.csv", "events.out")  # what a run that failed a
 
 
 @contextmanager
-def open_folder(out: Path, *, resume: bool) -> Iterator[None]:
+def open_folder(out: Path, *, resume: bool, holds: str = CHECKPOINT) -> Iterator[None]:
     """Make the folder and be the only process that trains in it.
+
+    Args:
+        out: the folder.
+        resume: whether a run that it holds goes on.
+        holds: the file by which a run is recognised.
 
     Raises:
         ArgumentError: it holds something else, or a run without `resume`, or another process trains there.
@@ -31,7 +36,7 @@ def open_folder(out: Path, *, resume: bool) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ArgumentError(f"another process trains in {out}; wait for it or end it") from None
-        if (out / CHECKPOINT).exists():
+        if (out / holds).exists():
             if not resume:
                 raise ArgumentError(f"{out} holds a run; add --resume to go on, or choose another --out")
         elif others := [entry.name for entry in out.iterdir() if not entry.name.startswith(_BEGINNINGS)]:
