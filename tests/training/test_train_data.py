@@ -69,6 +69,18 @@ def test_parquet_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         list(Reader().documents([str(tmp_path / "a.parquet")]))
 
 
+def test_parquet_columns_are_texts(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "a.parquet"
+    parquet.write_table(arrow.table({"text": ["one", None, "two"], "n": [1, 2, 3]}), path)
+    assert list(Reader().documents([str(path)])) == ["one", "two"]
+    with pytest.raises(ArgumentError, match=r"has no column 'body' but text, n"):
+        list(Reader("body").documents([str(path)]))
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ArgumentError, match=r"a.parquet: is not a parquet file"):
+        list(Reader().documents([str(path)]))
+
+
 @given(st.text(max_size=40).filter(lambda text: "<|" not in text))
 def test_byte_tokens_are_the_bytes(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     """Oracle: str.encode, and the tokenizer that runs the finished model."""

@@ -69,7 +69,7 @@ def test_sigterm_leaves_a_checkpoint_and_success(texts: Path, whole: Path, tmp_p
     assert process.exitcode == 0
     saved = load_checkpoint(out / CHECKPOINT)
     assert saved is not None and 4 <= saved.place.step < 30
-    assert not (out / "model").exists()
+    assert (out / "model" / "config.json").exists()
     assert train(config, out, resume=True, listener=NONE)["finished"]
     assert_same_run(out, whole)
 
@@ -80,6 +80,7 @@ def test_training_learns_and_tells_how_far_it_is(whole: Path) -> None:
     assert float(last["loss_1"]) < 0.7 * float(first["loss_1"])
     evaluations = [row for row in rows if row["dev_loss_1"]]
     assert [row["step"] for row in evaluations] == ["10", "20", "30"]
+    assert all(1 <= float(row["tokens_per_step"]) <= 2 for row in evaluations)
     # Bits per byte: nats per token / ln 2, times tokens per byte, which is one but for the end tokens.
     bits = float(evaluations[-1]["dev_loss_1"]) / math.log(2)
     assert bits < float(evaluations[-1]["dev_bits_per_byte_1"]) < 1.02 * bits

@@ -64,8 +64,8 @@ def train(
     """Train a model from scratch to predict several tokens at once.
 
     A trunk and its heads learn together, each head from the token it will guess. OUT/model is the result, a
-    model directory that `generate` runs with its heads; OUT/curves.png shows how training went. On SIGTERM
-    the run writes a checkpoint and ends with status 0.
+    model directory that `generate` runs with its heads, written with every evaluation; OUT/curves.png shows
+    how training went. On SIGTERM the run writes a checkpoint and ends with status 0.
     """
     from mtp_rt.errors import UnsupportedError
 
@@ -125,7 +125,7 @@ def _tell(report: Report) -> None:
     output.note(
         f"step {report.step:,}: {report.tokens:,} tokens, {rate:,.0f} a second; held-out losses by tokens "
         f"ahead {losses} nats; next token {report.dev.accuracy[0]:.1%} right, "
-        f"{report.dev.bits_per_byte[0]:.3f} bits per byte"
+        f"{report.dev.bits_per_byte[0]:.3f} bits per byte{_reach(report.tokens_per_step)}"
     )
 
 
@@ -133,6 +133,8 @@ def _in_words(summary: dict[str, Any]) -> str:
     quality = f"{summary['bits_per_byte'][0]:.3f} bits per byte"
     if summary["model"] is None:
         return f"{summary['out']}  {quality} (an anticausal chain: no model to run)\n"
-    drafts = summary["tokens_per_step"]
-    reach = "" if drafts is None else f"  {drafts:.2f} tokens per step on held-out text"
-    return f"{summary['model']}  {quality}{reach}\n"
+    return f"{summary['model']}  {quality}{_reach(summary['tokens_per_step'])}\n"
+
+
+def _reach(tokens_per_step: float | None) -> str:
+    return "" if tokens_per_step is None else f", {tokens_per_step:.2f} tokens per step"

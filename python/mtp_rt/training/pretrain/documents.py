@@ -92,7 +92,10 @@ class Reader:
             )
         import pyarrow.parquet
 
-        file = pyarrow.parquet.ParquetFile(path)
+        try:
+            file = pyarrow.parquet.ParquetFile(path)
+        except pyarrow.ArrowException as error:
+            raise ArgumentError(f"data: {path}: is not a parquet file: {error}") from error
         if self.field not in file.schema_arrow.names:
             raise ArgumentError(
                 f"data: {path}: has no column {self.field!r} but {', '.join(file.schema_arrow.names)}; "

@@ -1,7 +1,8 @@
 """What training leaves to look at: log.csv, curves.png, TensorBoard events.
 
 log.csv has a row for every step (learning rate, norm of the gradient, each head's mean loss in nats) and for
-every evaluation (each head's loss, accuracy and bits per byte); cells that a row does not have are empty.
+every evaluation (each head's loss, accuracy and bits per byte; tokens per step of the drafts); cells that a
+row does not have are empty.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class TrainLog:
         self._columns = ["step", "tokens", "seconds", "rate", "norm"]
         for name in ("loss", "dev_loss", "dev_accuracy", "dev_bits_per_byte"):
             self._columns += [f"{name}_{k}" for k in range(1, heads + 1)]
+        self._columns.append("tokens_per_step")
         kept = [row for row in read_rows(folder) if int(row["step"]) <= step] if step else []
         lines = [",".join(self._columns), *(",".join(row[name] for name in self._columns) for row in kept)]
         write_atomically(folder / LOG_FILE, ["".join(line + "\n" for line in lines).encode()])
@@ -42,10 +44,11 @@ class TrainLog:
         """Add a training step; heads that took no part have no loss."""
         self._append(place, {"rate": rate, "norm": norm} | _by_head("loss", losses))
 
-    def evaluation(self, place: Place, dev: Evaluation) -> None:
+    def evaluation(self, place: Place, dev: Evaluation, tokens_per_step: float | None) -> None:
         """Add an evaluation and draw the curves anew."""
         row = _by_head("dev_loss", dev.losses) | _by_head("dev_accuracy", dev.accuracy)
-        self._append(place, row | _by_head("dev_bits_per_byte", dev.bits_per_byte))
+        row |= _by_head("dev_bits_per_byte", dev.bits_per_byte)
+        self._append(place, row if tokens_per_step is None else row | {"tokens_per_step": tokens_per_step})
         self.draw()
 
     def draw(self) -> None:

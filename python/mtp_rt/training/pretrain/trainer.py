@@ -7,6 +7,7 @@ run that goes on from a checkpoint takes the steps that an uncut one would have 
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -31,12 +32,16 @@ from mtp_rt.training.pretrain.checkpoint import (
 from mtp_rt.training.pretrain.config import TrainConfig
 from mtp_rt.training.pretrain.evaluate import Evaluation, evaluate
 from mtp_rt.training.pretrain.folder import check_room
+from mtp_rt.training.pretrain.live import write_and_measure
 from mtp_rt.training.pretrain.log import TrainLog
 from mtp_rt.training.pretrain.packing import Order
 from mtp_rt.training.pretrain.prepared import DATA_FILE, load, prepare
 from mtp_rt.training.pretrain.vocabulary import open_vocabulary
 
 Progress = Callable[[str, int, int], None]  # (what, done, total)
+
+
+MODEL = "model"  # the model directory of a run
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,14 @@ class Report:
     Attributes:
         step, tokens, seconds: steps taken, tokens read, time spent training, over all sittings.
         dev: the evaluation.
+        tokens_per_step: what drafts bring in the native engine; None without heads that draft.
     """
 
     step: int
     tokens: int
     seconds: float
     dev: Evaluation
+    tokens_per_step: float | None
 
 
 class Trainer:
@@ -96,6 +103,8 @@ class Trainer:
     def _set_up(self) -> Place:
         """Open data, log and checkpoint; return where the run stands."""
         path, folder = self._out / CHECKPOINT, self._out / "data"
+        for cut_off in self._out.glob(f".{MODEL}.*"):
+            shutil.rmtree(cut_off, ignore_errors=True)
         check_room(self._out, 3 * checkpoint_bytes(self.model))
         saved = load_checkpoint(path)
         if saved is not None:
@@ -124,30 +133,30 @@ class Trainer:
         """Let `run` write a checkpoint and return after the step it is at."""
         self._stopping = True
 
-    def run(self) -> Evaluation:
-        """Train to the end, or until told to stop; return the last evaluation.
+    def run(self) -> Report:
+        """Train to the end, or until told to stop; return where that is.
 
         Raises:
             TrainingError: a loss or gradient is no number; the checkpoint before it stands.
             OSError: the disk is full or not writable; likewise.
         """
-        training, saved_at, dev = self._training, self.place.step, None
+        training, saved_at, report = self._training, self.place.step, None
         if self.place.step == 0:
             self._save()
         while not self.finished and not self._stopping:
-            dev = None
+            report = None
             self.train_step()
             step = self.place.step
             self._progress("training", step, training.steps)
             if step % training.evaluate_every == 0 or self.finished:
-                dev = self._evaluate()
+                report = self._evaluate()
             if step % training.checkpoint_every == 0 or self.finished:
                 self._save()
                 saved_at = step
         if saved_at != self.place.step:
             self._save()
         self._log.close()
-        return dev or self._measure()
+        return report or self._measure()
 
     def train_step(self) -> None:
         """Take one step."""
@@ -181,18 +190,21 @@ class Trainer:
                 f"{self._out / CHECKPOINT} holds the last good state: start again with a lower learning rate"
             )
 
-    def _measure(self) -> Evaluation:
+    def _measure(self) -> Report:
+        """Return how the model does; it lies in OUT/model afterwards, unless it cannot draft."""
+        training, place, text = self._training, self.place, self.data.validation
         self.model.eval()
-        training = self._training
-        return evaluate(
-            self.model, self.data.validation, training.sequence, training.evaluate_sequences, self._dtype
-        )
+        dev = evaluate(self.model, text, training.sequence, training.evaluate_sequences, self._dtype)
+        live = None
+        if not self.model.anticausal:
+            live = write_and_measure(self.model, self.vocabulary, text, self.config, self._out / MODEL)
+        return Report(place.step, place.tokens, place.seconds, dev, live)
 
-    def _evaluate(self) -> Evaluation:
-        dev, place = self._measure(), self.place
-        self._log.evaluation(place, dev)
-        self._report(Report(place.step, place.tokens, place.seconds, dev))
-        return dev
+    def _evaluate(self) -> Report:
+        report = self._measure()
+        self._log.evaluation(self.place, report.dev, report.tokens_per_step)
+        self._report(report)
+        return report
 
     def _save(self) -> None:
         path = self._out / CHECKPOINT
