@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,31 @@ def test_from_a_config_to_text(command: Command, config: str) -> None:
     assert text["token_ids"] == plain["token_ids"]
     again = command("train", config, "--set", "training.learning_rate=0.01", "--resume")
     assert again.status == 0 and again.stdout.startswith("runs/letters/model  ")
+
+
+def test_a_stopped_run_says_how_to_go_on(
+    command: Command, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes while the second step is under way."""
+    from mtp_rt.training.pretrain.trainer import Trainer
+
+    step = Trainer.train_step
+
+    def signalled(self: Trainer) -> None:
+        step(self)
+        if self.place.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "train_step", signalled)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        result = command("train", config, "--set", "training.learning_rate=0.01", "--json").json
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not result["finished"] and result["step"] == 2
+    assert result["resume"].split()[:3] == ["mtp-rt", "train", config]
+    done = command(*result["resume"].split()[1:], "--json").json
+    assert done["finished"] and done["step"] == 4
 
 
 REFUSED = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,7 +82,8 @@ def train(
     settings = _settings(Path(config), changes or [])
     with show_progress() as progress:
         summary = run(settings, folder, resume=resume, listener=Listener(_tell, progress, _stop_on_sigterm))
-    again = f"mtp-rt train {config} --out {folder} --resume"
+    kept = [part for change in changes or [] for part in ("--set", change)]
+    again = shlex.join(["mtp-rt", "train", config, "--out", str(folder), *kept, "--resume"])
     if not summary["finished"]:
         output.note(f"stopped at step {summary['step']} of {settings.training.steps}; go on with: {again}")
     if json_output:

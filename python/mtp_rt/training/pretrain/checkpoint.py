@@ -128,7 +128,7 @@ class Checkpoint:
             found = (
                 "is missing" if tensor is None else f"has shape {list(tensor.shape)}, not {list(like.shape)}"
             )
-            raise ModelFormatError(CHECKPOINT, name, f"{found}; start again without --resume")
+            raise ModelFormatError(CHECKPOINT, name, f"{found}; choose another --out")
         return tensor
 
 
@@ -152,7 +152,9 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
         place, settings = Place(**json.loads(metadata["place"])), json.loads(metadata["settings"])
         return Checkpoint(tensors, place, settings, metadata["data"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelFormatError(str(path), "metadata", f"is damaged ({error}); start again") from error
+        raise ModelFormatError(
+            str(path), "metadata", f"is damaged ({error}); choose another --out"
+        ) from error
 
 
 def check_settings(path: Path, checkpoint: Checkpoint, settings: Mapping[str, Any], data: str) -> None:

@@ -115,14 +115,14 @@ def load(config: DataConfig, vocabulary: Vocabulary, folder: Path) -> PreparedDa
         description = json.loads(path.read_bytes())
         packed = [_packed(folder, split, description["bytes"][split]) for split in SPLITS]
     except (OSError, ValueError, KeyError) as error:
-        problem = f"is missing or damaged ({error}); start again without --resume"
+        problem = f"is missing or damaged ({error}); choose another --out"
         raise ModelFormatError(str(path), "", problem) from error
     asked = json.loads(json.dumps(_settings(config, vocabulary)))
     for name, value in asked.items():
         if description.get(name) != value:
             raise ArgumentError(
                 f"{folder} was made with another {name} ({description.get(name)!r} -> {value!r}); "
-                "keep it, or start again without --resume"
+                "keep it, or choose another --out"
             )
     return PreparedData(packed[0], packed[1], description["sha256"], description["skipped"])
 
