@@ -194,8 +194,8 @@ void bind_engine(nb::module_& module) {
       },
       "engine"_a, "width"_a, "context"_a, "repeat"_a, "text"_a = std::vector<Token>{},
 
-      "Median milliseconds of a verify call by phase: embed, qkv, attention, o, mlp, head, other. "
-      "Empties slot 0.");
+      "Median milliseconds of a verify call by phase: embed, qkv, attention, o, mlp, head, other; "
+      "of engine 'onnxruntime': graph, other. Empties slot 0.");
   module.def("read_bandwidth", &read_bandwidth, "threads"_a, "seconds"_a = 0.2,
              nb::call_guard<nb::gil_scoped_release>(),
              "Streaming-read bandwidth of this machine in GB/s, measured now.");

@@ -87,6 +87,10 @@ def unmarked(graph: Any) -> None:
     weight(graph).data_location = onnx.TensorProto.DEFAULT
 
 
+def name_with_a_zero(graph: Any) -> None:
+    weight(graph).name += "\0"
+
+
 def other_shape(graph: Any) -> None:
     weight(graph).dims[0] += 1
 
@@ -110,6 +114,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "in a node": (in_attribute, "though it is no weight"),
     "in a nested graph": (nested, "graphs or sparse tensors inside nodes"),
     "in a function": (function, "functions or training steps"),
+    "a name with a zero": (name_with_a_zero, "is no name of a weight"),
     "twice": (twice, "is there twice"),
     "unmarked": (unmarked, "both here and elsewhere"),
 }

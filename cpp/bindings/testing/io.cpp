@@ -5,6 +5,7 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include "io/onnx_file.h"
 #include "io/safetensors.h"
 #include "mtp_rt/model_config.h"
 #include "mtp_rt/model_dir.h"
@@ -93,6 +94,16 @@ nb::dict table_dict(std::string_view file) {
   return table;
 }
 
+nb::list graph_weights(const ModelDir& dir, const std::string& file) {
+  nb::list weights;
+  for (const io::GraphWeight& weight : io::read_onnx_file(dir, file).weights) {
+    // A name may hold any bytes.
+    weights.append(nb::make_tuple(nb::bytes(weight.name.data(), weight.name.size()), weight.stored,
+                                  weight.type, shape_tuple(weight.shape)));
+  }
+  return weights;
+}
+
 std::string_view view(const nb::bytes& bytes) { return {bytes.c_str(), bytes.size()}; }
 
 }  // namespace
@@ -115,7 +126,9 @@ void bind_io(nb::module_& module) {
           "name"_a, "rows"_a, "cols"_a)
       .def(
           "forget", [](const ModelDir& dir, std::string_view name) { dir.forget(dir.tensor(name)); },
-          "name"_a);
+          "name"_a)
+      .def("graph_weights", &graph_weights, "file"_a,
+           "(name, stored name, TensorProto.DataType, shape) of what a graph points to.");
   module.def(
       "parse_model_config",
       [](const nb::bytes& text) { return config_dict(parse_model_config(view(text), "config.json")); },

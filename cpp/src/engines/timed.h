@@ -17,7 +17,8 @@ class Timed {
   Timed(const Timed&) = delete;
   Timed& operator=(const Timed&) = delete;
 
-  /// Seconds of the last verify call by phase: embed, qkv, attention, o, mlp, head, other.
+  /// Seconds of the last verify call by phase. Engine "native": embed, qkv, attention, o, mlp, head, other;
+  /// "onnxruntime": graph, other.
   [[nodiscard]] virtual std::map<std::string, double> seconds_by_phase() const = 0;
 };
 

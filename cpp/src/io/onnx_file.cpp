@@ -39,6 +39,9 @@ constexpr std::uint32_t tensor = 5, graph = 6, tensors = 10, graphs = 11, sparse
 namespace tensor_field {
 constexpr std::uint32_t dims = 1, data_type = 2, name = 8, external_data = 13, data_location = 14;
 }
+namespace entry_field {
+constexpr std::uint32_t key = 1, value = 2;
+}
 
 // Bytes of an element of a TensorProto.DataType, where weights can have it.
 std::optional<std::int64_t> element_bytes(std::int32_t type) {
@@ -78,9 +81,9 @@ class Reader {
   std::vector<GraphWeight> read(std::span<const std::byte> bytes) {
     ProtoMessage message(bytes, file_);
     for (ProtoField field; message.next(field);) {
-      if (field.number == model_field::functions || field.number == model_field::training_info)
+      if (field.is(model_field::functions) || field.is(model_field::training_info))
         refuse("", "has functions or training steps, which exported graphs do not");
-      if (field.number == model_field::graph) read_graph(field.bytes);
+      if (field.is(model_field::graph)) read_graph(field.bytes);
     }
     return std::move(weights_);
   }
@@ -89,10 +92,10 @@ class Reader {
   void read_graph(std::span<const std::byte> bytes) {
     ProtoMessage message(bytes, file_);
     for (ProtoField field; message.next(field);) {
-      if (field.number == graph_field::sparse_initializer)
+      if (field.is(graph_field::sparse_initializer))
         refuse("", "has sparse tensors, which exported graphs do not");
-      if (field.number == graph_field::node) check_node(field.bytes);
-      if (field.number != graph_field::initializer) continue;
+      if (field.is(graph_field::node)) check_node(field.bytes);
+      if (!field.is(graph_field::initializer)) continue;
       const Tensor tensor = read_tensor(field.bytes);
       if (tensor.external) weights_.push_back(pointed_to(tensor));
     }
@@ -101,7 +104,7 @@ class Reader {
   void check_node(std::span<const std::byte> bytes) const {
     ProtoMessage message(bytes, file_);
     for (ProtoField field; message.next(field);) {
-      if (field.number == node_field::attribute) check_attribute(field.bytes);
+      if (field.is(node_field::attribute)) check_attribute(field.bytes);
     }
   }
 
@@ -109,11 +112,10 @@ class Reader {
     using namespace attribute_field;
     ProtoMessage message(bytes, file_);
     for (ProtoField field; message.next(field);) {
-      if (field.number == graph || field.number == graphs || field.number == sparse_tensor ||
-          field.number == sparse_tensors) {
+      if (field.is(graph) || field.is(graphs) || field.is(sparse_tensor) || field.is(sparse_tensors)) {
         refuse("", "has graphs or sparse tensors inside nodes, which exported graphs do not");
       }
-      if (field.number != tensor && field.number != tensors) continue;
+      if (!field.is(tensor) && !field.is(tensors)) continue;
       const Tensor held = read_tensor(field.bytes);
       if (held.external) refuse(held.name, "lies outside the graph, though it is no weight");
     }
@@ -123,35 +125,21 @@ class Reader {
     Tensor tensor;
     ProtoMessage message(bytes, file_);
     for (ProtoField field; message.next(field);) {
-      switch (field.number) {
-        case tensor_field::dims:
-          read_dims(field, tensor.shape);
-          break;
-        case tensor_field::data_type:
-          tensor.type = static_cast<std::int32_t>(field.value);
-          break;
-        case tensor_field::name:
-          tensor.name = field.text();
-          break;
-        case tensor_field::external_data:
-          read_place(field.bytes, tensor);
-          break;
-        case tensor_field::data_location:
-          tensor.external = field.value == kExternal;
-          break;
-        default:
-          break;
-      }
+      if (field.number == tensor_field::dims) read_dims(field, tensor.shape);
+      if (field.is(tensor_field::data_type, ProtoType::number))
+        tensor.type = static_cast<std::int32_t>(field.value);
+      if (field.is(tensor_field::name)) tensor.name = field.text();
+      if (field.is(tensor_field::external_data)) read_place(field.bytes, tensor);
+      if (field.is(tensor_field::data_location, ProtoType::number))
+        tensor.external = field.value == kExternal;
     }
     if (!tensor.external && !tensor.places.empty()) refuse(tensor.name, "says both here and elsewhere");
     return tensor;
   }
 
   void read_dims(const ProtoField& field, std::vector<std::int64_t>& shape) const {
-    if (!field.has_bytes) {
-      shape.push_back(static_cast<std::int64_t>(field.value));
-      return;
-    }
+    if (field.type == ProtoType::number) shape.push_back(static_cast<std::int64_t>(field.value));
+    if (field.type != ProtoType::bytes) return;
     for (ProtoMessage list(field.bytes, file_); !list.at_end();)
       shape.push_back(static_cast<std::int64_t>(list.number()));
   }
@@ -160,11 +148,16 @@ class Reader {
     std::string key;
     std::string value;
     ProtoMessage message(bytes, file_);
-    for (ProtoField field; message.next(field);) (field.number == 1 ? key : value) = field.text();
+    for (ProtoField field; message.next(field);) {
+      if (field.is(entry_field::key)) key = field.text();
+      if (field.is(entry_field::value)) value = field.text();
+    }
     if (!tensor.places.emplace(key, value).second) refuse(tensor.name, "has external data twice: " + key);
   }
 
   [[nodiscard]] GraphWeight pointed_to(const Tensor& tensor) {
+    if (tensor.name.empty() || tensor.name.find('\0') != std::string::npos)
+      refuse(tensor.name, "is no name of a weight");
     const auto location = tensor.places.find("location");
     if (location == tensor.places.end() || location->second != kWeights) {
       const std::string found = location == tensor.places.end() ? "nowhere" : printable(location->second);

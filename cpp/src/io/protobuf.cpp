@@ -15,19 +15,18 @@ bool ProtoMessage::next(ProtoField& field) {
   if (rest_.empty()) return false;
   const std::uint64_t key = number();
   if (key >> 3 == 0 || key > std::numeric_limits<std::uint32_t>::max()) fail();
-  field = {static_cast<std::uint32_t>(key >> 3), false, 0, {}};
+  field = {static_cast<std::uint32_t>(key >> 3), ProtoType::number, 0, {}};
   switch (key & 7U) {
     case kVarint:
       field.value = number();
       break;
     case kFixed64:
-      field.bytes = take(8);
-      break;
     case kFixed32:
-      field.bytes = take(4);
+      field.type = ProtoType::fixed;
+      static_cast<void>(take((key & 7U) == kFixed64 ? 8 : 4));
       break;
     case kBytes:
-      field.has_bytes = true;
+      field.type = ProtoType::bytes;
       field.bytes = take(number());
       break;
     default:

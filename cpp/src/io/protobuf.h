@@ -10,12 +10,19 @@
 
 namespace mtp_rt::io {
 
+/// How a field is written. Where a message has it otherwise, parsers pass the field over.
+enum class ProtoType : std::uint8_t { number, bytes, fixed };
+
 /// A field as it stands in a message.
 struct ProtoField {
   std::uint32_t number = 0;
-  bool has_bytes = false;            // a string, bytes, message or packed list; else a number
-  std::uint64_t value = 0;           // numbers
-  std::span<const std::byte> bytes;  // the others
+  ProtoType type = ProtoType::number;
+  std::uint64_t value = 0;           // of a number
+  std::span<const std::byte> bytes;  // of a string, bytes, message or packed list
+
+  [[nodiscard]] bool is(std::uint32_t wanted, ProtoType as = ProtoType::bytes) const noexcept {
+    return number == wanted && type == as;
+  }
 
   [[nodiscard]] std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

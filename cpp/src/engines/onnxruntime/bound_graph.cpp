@@ -51,6 +51,7 @@ BoundGraph::BoundGraph(const Runtime& runtime, const ModelDir& model, const std:
   stored_ = bytes_by_name(graph);
   session_ = open_session(runtime, graph, file, with_caches(signature_.inputs, caches_, "past"),
                           with_caches(signature_.outputs, caches_, "present"));
+  for (const io::GraphWeight& weight : graph.weights) model.forget(model.tensor(weight.stored));
 }
 
 void BoundGraph::run(int width, int rows, const SlotCache* cache) {

@@ -1,6 +1,8 @@
 #include "engines/onnxruntime/engine.h"
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +13,7 @@
 #include "engines/draft_rows.h"
 #include "engines/onnxruntime/heads_graphs.h"
 #include "engines/onnxruntime/trunk_graph.h"
+#include "engines/timed.h"
 #include "engines/verify_rows.h"
 #include "mtp_rt/error.h"
 
@@ -45,7 +48,13 @@ EngineInfo make_info(const ModelConfig& c, const EngineOptions& options) {
   return info;
 }
 
-class OnnxRuntimeEngine final : public Engine {
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class OnnxRuntimeEngine final : public Engine, public Timed {
  public:
   OnnxRuntimeEngine(std::shared_ptr<const ModelDir> model, const EngineOptions& options)
       : model_(std::move(model)),
@@ -70,6 +79,7 @@ class OnnxRuntimeEngine final : public Engine {
   }
 
   void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) override {
+    const auto start = Clock::now();
     VerifyPlan plan = plan_rows(rows, info_, [this](Slot slot) { return length(slot); });
     check_outputs(plan, outputs, info_);
     if (!plan.state_rows.empty() && (!outputs.taps.empty() || state_is_fused_)) {
@@ -79,11 +89,13 @@ class OnnxRuntimeEngine final : public Engine {
     }
     plan_ = {};
     tokens_.clear();
+    graph_seconds_ = 0.0;
     states_.resize(rows.size() * hidden());
     Written written;
     for (const Segment& segment : plan.segments) run_segment(segment, plan, rows, outputs, written);
     for (const VerifyRow& row : rows) tokens_.push_back(row.token);
     plan_ = std::move(plan);
+    seconds_ = seconds_since(start);
   }
 
   void commit(std::span<const KeptRows> kept) override {
@@ -112,6 +124,10 @@ class OnnxRuntimeEngine final : public Engine {
     std::erase_if(plan_.segments, [slot](const Segment& s) { return s.slot == slot; });
   }
 
+  [[nodiscard]] std::map<std::string, double> seconds_by_phase() const override {
+    return {{"graph", graph_seconds_}, {"other", seconds_ - graph_seconds_}};
+  }
+
  private:
   /// Rows of the outputs that earlier slots of the call have filled.
   struct Written {
@@ -132,7 +148,9 @@ class OnnxRuntimeEngine final : public Engine {
       return wanted.subspan(first, static_cast<std::size_t>(end - wanted.begin()) - first);
     };
     const auto logit_rows = in_segment(plan.logit_rows, written.logits);
+    const auto start = Clock::now();
     trunk_.run(segment, rows, logit_rows);
+    graph_seconds_ += seconds_since(start);
     const auto vocab = static_cast<std::size_t>(info_.vocab_size);
     std::ranges::copy(trunk_.logits(logit_rows.size()),
                       outputs.logits.subspan(written.logits * vocab).begin());
@@ -155,6 +173,8 @@ class OnnxRuntimeEngine final : public Engine {
   VerifyPlan plan_;                    // of the last verify call, until it is committed
   std::vector<Token> tokens_;          // its rows'
   std::vector<float> states_;          // [rows, hidden]
+  double seconds_ = 0.0;               // that it took
+  double graph_seconds_ = 0.0;
 };
 
 }  // namespace

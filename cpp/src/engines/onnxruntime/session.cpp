@@ -23,6 +23,8 @@ Owned<OrtSessionOptions> make_options(const Runtime& runtime) {
   check(api.SetIntraOpNumThreads(options.get(), runtime.threads()));
   check(api.SetInterOpNumThreads(options.get(), 1));
   check(api.AddSessionConfigEntry(options.get(), "session.load_model_format", "ONNX"));
+  // Threads of one graph would spin beside those of the next.
+  check(api.AddSessionConfigEntry(options.get(), "session.force_spinning_stop", "1"));
   return options;
 }
 
