@@ -103,9 +103,10 @@ def _speed(system: dict[str, Any]) -> list[str]:
 def _machine(result: dict[str, Any]) -> list[tuple[str, object]]:
     machine = result["machine"]
     low, high = machine["read_bandwidth_range_gb_s"]
+    names = [machine["cpu"], machine["isa"], f"{machine['threads']} threads"]  # no isa: not ours to choose
     return [
         ("model", result["model"]),
-        ("machine", f"{machine['cpu']}, {machine['isa']}, {machine['threads']} threads"),
+        ("machine", ", ".join(filter(None, names))),
         ("read bandwidth, GB/s", f"{machine['read_bandwidth_gb_s']:.1f} ({low:.1f} .. {high:.1f})"),
         ("date", result["date"]),
     ]
