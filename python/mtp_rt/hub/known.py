@@ -76,7 +76,7 @@ _KNOWN = (
         heads=ShippedHeads(
             base=_SMOLLM2.name,
             folder="smollm2-135m-mtp",
-            sha256="d3522ecfe38f68f9897616acc6a5dc74d6ce58ee2c420401004f9e7da0d4600e",
+            sha256="43c25951c610673f6cad3b73667b50ee057fdb6d79853fabf9e2c7f262713bee",
         ),
     ),
     _SMOLLM2,
