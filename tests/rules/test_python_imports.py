@@ -23,7 +23,7 @@ RUN |= {"request", "costs", "engines"}
 LIGHT = (
     "__init__ author line_file prompts record recorder report run_folder shards text_quality top_candidates"
 )
-LIGHT_MODULES = {"training/__init__"}
+LIGHT_MODULES = {"training/__init__", "training/files"}
 LIGHT_MODULES |= {f"training/distill/{module}" for module in [*LIGHT.split(), "workers", "write"]}
 # What a module of each room may import from mtp_rt, its own room aside.
 ROOMS: dict[str, set[str]] = {

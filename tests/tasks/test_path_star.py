@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mtp_rt.errors import ArgumentError
-from mtp_rt.tasks.experiment import FitConfig, make_model
+from mtp_rt.tasks.experiment import ExperimentConfig, make_model
 from mtp_rt.tasks.path_star import PathStar, PathStarConfig, graphs, text_of
 
 SHAPES = [(2, 5), (5, 5), (3, 2), (1, 4)]
@@ -112,7 +112,7 @@ def test_labels_are_the_path_and_nothing_else(objective, n: int) -> None:
 
 def test_a_model_can_be_scored() -> None:
     task = PathStar(PathStarConfig(2, 3, objective="mtp", n=2, train=2, test=4))
-    model = make_model(task, FitConfig(hidden_size=32, layers=2, heads=1), seed=0)
+    model = make_model(task, ExperimentConfig(hidden_size=32, layers=2, heads=1), seed=0)
     assert model.n == 2 and model.config.layers == 1
     assert all(0 <= share <= 1 for share in task.score(model).values())
 

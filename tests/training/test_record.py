@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from mtp_rt import _core
 from mtp_rt.errors import ArgumentError, Error, ModelFormatError
-from mtp_rt.training.distill import record, run_folder
+from mtp_rt.training import files
+from mtp_rt.training.distill import record
 from mtp_rt.training.distill.line_file import read_lines
 from mtp_rt.training.distill.record import RecordSettings, plan_recording, record_states
 from mtp_rt.training.distill.run_folder import ModelIdentity, RunFolder
@@ -174,7 +175,7 @@ def test_a_disk_that_fills_up_leaves_whole_shards(
 
     record_states_fails = pytest.raises(OSError, match="No space left")
     run.claim("record", {"taps": [0, 1], "top_k": 4})
-    monkeypatch.setattr(run_folder.os, "fsync", sync)
+    monkeypatch.setattr(files.os, "fsync", sync)
     with record_states_fails:
         record_states(run, TINY, SETTINGS, threads=1)
     monkeypatch.undo()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
-from mtp_rt.training.distill import run_folder
-from mtp_rt.training.distill.run_folder import ModelIdentity, RunFolder, write_atomically
+from mtp_rt.training import files
+from mtp_rt.training.distill.run_folder import ModelIdentity, RunFolder
+from mtp_rt.training.files import write_atomically
 
 OURS = ModelIdentity("ours", "a" * 64, "b" * 64)
 
@@ -85,7 +86,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_folder.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, [b"new", b"er"])
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

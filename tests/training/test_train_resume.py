@@ -15,9 +15,9 @@ from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.training.errors import TrainingError
 from mtp_rt.training.pretrain import trainer as trainer_module
 from mtp_rt.training.pretrain.checkpoint import CHECKPOINT, load_checkpoint
-from mtp_rt.training.pretrain.log import LOG_FILE, read_rows
 from mtp_rt.training.pretrain.run import Listener, train
 from mtp_rt.training.pretrain.trainer import Trainer
+from mtp_rt.training.run_log import LOG_FILE, read_rows
 
 NONE = Listener()
 

@@ -24,8 +24,8 @@ HeadRow checked(const DraftRow& row, std::size_t index, const EngineInfo& info,
 
 }  // namespace
 
-std::vector<HeadRow> plan_drafts(std::span<const DraftRow> rows, const DraftOutputs& outputs,
-                                 const EngineInfo& info, const std::function<std::int32_t(Slot)>& length) {
+std::vector<HeadRow> plan_draft(std::span<const DraftRow> rows, const DraftOutputs& outputs,
+                                const EngineInfo& info, const std::function<std::int32_t(Slot)>& length) {
   std::vector<HeadRow> plan;
   std::size_t output = 0;
   for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -24,8 +24,8 @@ struct HeadRow {
 
 /// Checks `rows` and returns those of the most depths first, so that the rows of every depth are the first
 /// ones. Throws as Engine::draft() does.
-[[nodiscard]] std::vector<HeadRow> plan_drafts(std::span<const DraftRow> rows, const DraftOutputs& outputs,
-                                               const EngineInfo& info,
-                                               const std::function<std::int32_t(Slot)>& length);
+[[nodiscard]] std::vector<HeadRow> plan_draft(std::span<const DraftRow> rows, const DraftOutputs& outputs,
+                                              const EngineInfo& info,
+                                              const std::function<std::int32_t(Slot)>& length);
 
 }  // namespace mtp_rt

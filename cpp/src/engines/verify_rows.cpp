@@ -55,8 +55,8 @@ std::vector<std::int32_t> offsets_of(const KeptRows& kept, const Segment& segmen
 
 }  // namespace
 
-VerifyPlan plan_rows(std::span<const VerifyRow> rows, const EngineInfo& info,
-                     const std::function<std::int32_t(Slot)>& length) {
+VerifyPlan plan_verify(std::span<const VerifyRow> rows, const EngineInfo& info,
+                       const std::function<std::int32_t(Slot)>& length) {
   if (rows.size() > static_cast<std::size_t>(info.max_rows)) {
     throw CapacityError("verify: " + std::to_string(rows.size()) + " rows; the engine was opened for " +
                         std::to_string(info.max_rows) + " (max_rows)");

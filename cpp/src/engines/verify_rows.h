@@ -28,8 +28,8 @@ struct VerifyPlan {
 
 /// Checks `rows` against the engine and each slot's committed length.
 /// Throws ArgumentError naming the row and field, CapacityError beyond max_rows or the context.
-[[nodiscard]] VerifyPlan plan_rows(std::span<const VerifyRow> rows, const EngineInfo& info,
-                                   const std::function<std::int32_t(Slot)>& length);
+[[nodiscard]] VerifyPlan plan_verify(std::span<const VerifyRow> rows, const EngineInfo& info,
+                                     const std::function<std::int32_t(Slot)>& length);
 
 /// Throws ArgumentError unless the outputs have room for exactly what the rows want.
 void check_outputs(const VerifyPlan& plan, const VerifyOutputs& outputs, const EngineInfo& info);

@@ -32,7 +32,7 @@ from mtp_rt.model_dir.safetensors import (
     LENGTH_BYTES,
     WEIGHTS_FILE,
     StoredTensor,
-    encode_header,
+    file_start,
     header_length,
     parse_header,
 )
@@ -220,9 +220,7 @@ def _encode(tensors: list[Tensor]) -> bytes:
         stored[name] = StoredTensor(dtype, tuple(int(size) for size in shape), cursor, cursor + len(data))
         parts.append(data)
         cursor += len(data)
-    header = encode_header(stored)
-    header += b" " * (-len(header) % 8)
-    return b"".join([len(header).to_bytes(LENGTH_BYTES, "little"), header, *parts])
+    return b"".join([file_start(stored), *parts])
 
 
 def _read_config(path: Path) -> bytes:

@@ -42,6 +42,13 @@ def encode_header(tensors: Mapping[str, StoredTensor], metadata: Mapping[str, st
     return json.dumps(entries, separators=(",", ":")).encode()
 
 
+def file_start(tensors: Mapping[str, StoredTensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return all that stands before the data of a file: the header and its length, padded to 8 bytes."""
+    header = encode_header(tensors, metadata)
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(LENGTH_BYTES, "little") + header
+
+
 def header_length(start: bytes, file_size: int, file: str = WEIGHTS_FILE) -> int:
     """Return the length of the header's JSON, from the first eight bytes of a file of `file_size` bytes."""
     if len(start) < LENGTH_BYTES:

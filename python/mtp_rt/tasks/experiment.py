@@ -21,15 +21,15 @@ from mtp_rt.model_dir import ModelConfig
 from mtp_rt.models.head_by_head import TokenBatch, backward_head_by_head
 from mtp_rt.models.heads import PRESETS, heads_config
 from mtp_rt.models.multi_token import MultiTokenModel
-from mtp_rt.training.distill.run_folder import write_atomically
 from mtp_rt.training.errors import TrainingError
+from mtp_rt.training.files import write_atomically
 from mtp_rt.training.pretrain.folder import open_folder
 
 RESULTS = "results.json"
 
 
 @dataclass(frozen=True)
-class FitConfig:
+class ExperimentConfig:
     """Model and training of an experiment; every table of a task's config has these.
 
     Attributes:
@@ -91,7 +91,7 @@ class Task(ABC):
 
 def run_experiment(
     task: Task,
-    fit: FitConfig,
+    fit: ExperimentConfig,
     out: Path,
     *,
     resume: bool,
@@ -130,7 +130,7 @@ def run_experiment(
     return done
 
 
-def make_model(task: Task, fit: FitConfig, seed: int) -> MultiTokenModel:
+def make_model(task: Task, fit: ExperimentConfig, seed: int) -> MultiTokenModel:
     """Return a new model of the task's vocabulary, in which blocks of heads take layers of the trunk."""
     torch.manual_seed(seed)
     taken = task.n - 1 if PRESETS[fit.preset].body == "block" else 0
@@ -163,7 +163,7 @@ def make_model(task: Task, fit: FitConfig, seed: int) -> MultiTokenModel:
 
 
 def _fit(
-    model: MultiTokenModel, task: Task, fit: FitConfig, seed: int, report: Callable[..., None]
+    model: MultiTokenModel, task: Task, fit: ExperimentConfig, seed: int, report: Callable[..., None]
 ) -> list[dict[str, float]]:
     """Train a model; return its scores at every evaluation, with `step` and `loss`."""
     optimizer = torch.optim.AdamW(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtp_rt.errors import ArgumentError
-from mtp_rt.tasks.experiment import FitConfig, Task
+from mtp_rt.tasks.experiment import ExperimentConfig, Task
 from mtp_rt.tasks.induction import Induction, InductionConfig
 from mtp_rt.tasks.path_star import PathStar, PathStarConfig
 from mtp_rt.training.pretrain.settings import build
@@ -14,7 +14,7 @@ from mtp_rt.training.pretrain.settings import build
 TASKS = {"path_star": (PathStar, PathStarConfig), "induction": (Induction, InductionConfig)}
 
 
-def open_task(name: str, tables: Mapping[str, Any]) -> tuple[Task, FitConfig]:
+def open_task(name: str, tables: Mapping[str, Any]) -> tuple[Task, ExperimentConfig]:
     """Return a task and how it is trained, from the tables `task` and `fit`.
 
     Raises:
@@ -27,5 +27,5 @@ def open_task(name: str, tables: Mapping[str, Any]) -> tuple[Task, FitConfig]:
             raise ArgumentError(f"task:{name}: {table}: no such table; known: task, fit")
     kind, config = TASKS[name]
     where = f"task:{name}"
-    fit = build(FitConfig, tables.get("fit", {}), where, "fit.")
+    fit = build(ExperimentConfig, tables.get("fit", {}), where, "fit.")
     return kind(build(config, tables.get("task", {}), where, "task.")), fit

@@ -70,7 +70,7 @@ void share_out(Batch& batch, int threads) {
 Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
                  const std::function<std::int32_t(Slot)>& length) {
   Batch batch;
-  static_cast<VerifyPlan&>(batch) = plan_rows(rows, info, length);
+  static_cast<VerifyPlan&>(batch) = plan_verify(rows, info, length);
   for (std::size_t s = 0; s < batch.segments.size(); ++s) {
     const Segment& segment = batch.segments[s];
     for (int i = 0; i < segment.rows; ++i) {

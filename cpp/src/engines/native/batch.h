@@ -49,7 +49,7 @@ struct Batch : VerifyPlan {
   return batch.window == 0 ? 0 : std::max(0, row.position + 1 - batch.window);
 }
 
-/// Checks `rows` as plan_rows() does and lays them out.
+/// Checks `rows` as plan_verify() does and lays them out.
 [[nodiscard]] Batch plan_batch(std::span<const VerifyRow> rows, const EngineInfo& info,
                                const std::function<std::int32_t(Slot)>& length);
 

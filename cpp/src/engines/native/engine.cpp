@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "engines/call_checks.h"
+#include "engines/engine_info.h"
 #include "engines/native/batch.h"
 #include "engines/native/heads.h"
 #include "engines/native/kernels/select.h"
@@ -24,28 +25,12 @@ namespace {
 
 constexpr float kDefaultMargin = 8.0F;
 constexpr float kDraftMargin = 4.0F;
-constexpr int kMaxThreads = 256;
-constexpr int kMaxSlots = 4096;
-constexpr int kMaxRows = 4096;
-
-int thread_count(int wanted) {
-  return wanted == 0 ? std::min(available_cores(), kMaxThreads) : in_range("threads", wanted, 1, kMaxThreads);
-}
 
 EngineInfo make_info(const ModelConfig& c, const EngineOptions& options, const KernelTable& kernels) {
   if (options.provider != "cpu")
     throw ArgumentError("provider is '" + options.provider + "'; engine 'native' has only 'cpu'");
-  EngineInfo info;
-  info.name = "native";
+  EngineInfo info = make_engine_info("native", "cpu", c, options);
   info.isa = kernels.name;
-  info.device = "cpu";
-  info.threads = thread_count(options.threads);
-  info.slots = in_range("slots", options.slots, 1, kMaxSlots);
-  info.context = options.context == 0 ? c.context : in_range("context", options.context, 1, c.context);
-  info.max_rows = in_range("max_rows", options.max_rows, 1, kMaxRows);
-  info.vocab_size = c.vocab_size;
-  info.hidden_size = c.hidden_size;
-  info.layers = c.layers;
   info.row_invariant = true;
   return info;
 }
@@ -118,7 +103,7 @@ class NativeEngine final : public Engine, public Timed {
 
   void draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) override {
     if (!heads_) throw UnsupportedError("draft: the model has no extra heads; mtp-rt distill makes some");
-    heads_->draft(plan_drafts(rows, outputs, info_, [this](Slot slot) { return cache_.length(slot); }),
+    heads_->draft(plan_draft(rows, outputs, info_, [this](Slot slot) { return cache_.length(slot); }),
                   outputs);
   }
 

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "base/parallel.h"
 #include "engines/call_checks.h"
 #include "engines/draft_rows.h"
+#include "engines/engine_info.h"
 #include "engines/onnxruntime/heads_graphs.h"
 #include "engines/onnxruntime/trunk_graph.h"
 #include "engines/timed.h"
@@ -19,10 +19,6 @@
 
 namespace mtp_rt::onnxruntime {
 namespace {
-
-constexpr int kMaxThreads = 256;
-constexpr int kMaxSlots = 4096;
-constexpr int kMaxRows = 4096;
 
 void refuse_native_options(const EngineOptions& options) {
   if (!options.isa.empty())
@@ -34,18 +30,7 @@ void refuse_native_options(const EngineOptions& options) {
 
 EngineInfo make_info(const ModelConfig& c, const EngineOptions& options) {
   refuse_native_options(options);
-  EngineInfo info;
-  info.name = "onnxruntime";
-  info.device = options.provider;
-  info.threads = options.threads == 0 ? std::min(available_cores(), kMaxThreads)
-                                      : in_range("threads", options.threads, 1, kMaxThreads);
-  info.slots = in_range("slots", options.slots, 1, kMaxSlots);
-  info.context = options.context == 0 ? c.context : in_range("context", options.context, 1, c.context);
-  info.max_rows = in_range("max_rows", options.max_rows, 1, kMaxRows);
-  info.vocab_size = c.vocab_size;
-  info.hidden_size = c.hidden_size;
-  info.layers = c.layers;
-  return info;
+  return make_engine_info("onnxruntime", options.provider, c, options);
 }
 
 using Clock = std::chrono::steady_clock;
@@ -80,7 +65,7 @@ class OnnxRuntimeEngine final : public Engine, public Timed {
 
   void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) override {
     const auto start = Clock::now();
-    VerifyPlan plan = plan_rows(rows, info_, [this](Slot slot) { return length(slot); });
+    VerifyPlan plan = plan_verify(rows, info_, [this](Slot slot) { return length(slot); });
     check_outputs(plan, outputs, info_);
     if (!plan.state_rows.empty() && (!outputs.taps.empty() || state_is_fused_)) {
       throw UnsupportedError(
@@ -112,7 +97,7 @@ class OnnxRuntimeEngine final : public Engine, public Timed {
 
   void draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) override {
     if (!heads_) throw UnsupportedError("draft: the model has no extra heads; mtp-rt distill makes some");
-    for (const HeadRow& row : plan_drafts(rows, outputs, info_, [this](Slot slot) { return length(slot); })) {
+    for (const HeadRow& row : plan_draft(rows, outputs, info_, [this](Slot slot) { return length(slot); })) {
       heads_->draft(row, outputs);
     }
   }

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
-from mtp_rt.training.distill.run_folder import write_atomically
+from mtp_rt.training.files import write_atomically
 
 # Settings that may differ when a run goes on: how long, and how often it is looked at.
 _FREE = {"hours", "steps", "evaluate_every", "patience", "threads", "dev_slots"}

@@ -102,12 +102,11 @@ class Fitter:
         self._optimizer = self._make_optimizer()
         weights = depth_weights(config.heads, config.weights, config.beta)
         self._objective = Objective(weights, config.label_share, config.negatives, self._dtype)
-        self._log = FitLog(out, config.heads)
+        self._log = FitLog(out, config.heads, self._place.step)
         if saved is not None:
             self.heads.load_state_dict(saved["heads"])
             self._average.load(saved["average"])
             self._optimizer.load_state_dict(saved["optimizer"])
-            self._log.forget_after(self._place.step)
 
     def run(self) -> Acceptance:
         """Train to the end of the schedule, or until nothing improves; return the last acceptance.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from mtp_rt.training.distill.fit_config import FitConfig
+from mtp_rt.training.rate import learning_rate
 
 
 @dataclass
@@ -40,6 +40,10 @@ class Place:
 
     def rate(self, config: FitConfig) -> float:
         """Return the learning rate of the next step: a rise, then half a cosine."""
-        warm = min(1.0, (self.step + 1) / max(1, config.warm_up))
-        fall = 0.5 * (1 + math.cos(math.pi * self.progress(config)))
-        return config.learning_rate * warm * (config.final_rate + (1 - config.final_rate) * fall)
+        return learning_rate(
+            self.step,
+            self.progress(config),
+            peak=config.learning_rate,
+            warm_up=config.warm_up,
+            final_rate=config.final_rate,
+        )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,6 +12,7 @@ from typing import Any
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.model_dir import parse_model_config
+from mtp_rt.training.files import exclusive, write_atomically
 
 RUN_FILE = "run.json"
 FORMAT_VERSION = 1
@@ -66,7 +65,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise ArgumentError(f"{self.path} is not a folder; choose another name for the run")
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._exclusive(".run.lock"):
+        with exclusive(self.path / ".run.lock"):
             if not (self.path / RUN_FILE).exists():
                 self._begin()
             self._check_model(self._read())
@@ -97,7 +96,7 @@ class RunFolder:
             ArgumentError: the stage was begun with other settings; names them.
         """
         asked = json.loads(json.dumps(dict(settings), allow_nan=False))
-        with self._exclusive(".run.lock"):
+        with exclusive(self.path / ".run.lock"):
             document = self._read()
             begun = document["stages"].setdefault(stage, asked)
             if begun != asked:
@@ -123,7 +122,8 @@ class RunFolder:
         Raises:
             ArgumentError: another one does.
         """
-        with self._exclusive(f".{stage}.lock", f"another process works on the {stage} stage of {self.path}"):
+        busy = f"another process works on the {stage} stage of {self.path}"
+        with exclusive(self.path / f".{stage}.lock", busy):
             yield
 
     def _begin(self) -> None:
@@ -161,40 +161,6 @@ class RunFolder:
     def _store(self, document: Mapping[str, Any]) -> None:
         text = json.dumps(document, indent=2) + "\n"
         write_atomically(self.path / RUN_FILE, [text.encode()])
-
-    @contextmanager
-    def _exclusive(self, name: str, refusal: str = "") -> Iterator[None]:
-        """Hold a lock file; the system releases it even if the process dies. With `refusal`, never wait."""
-        with (self.path / name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if refusal else 0))
-            except BlockingIOError:
-                raise ArgumentError(f"{refusal}; wait for it or end it") from None
-            yield
-
-
-def write_atomically(path: Path, parts: list[bytes]) -> None:
-    """Write a file whole: beside its place, flushed to the disk, then renamed.
-
-    Raises:
-        OSError: the disk is full or not writable; `path` is as it was.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:

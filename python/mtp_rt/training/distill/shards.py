@@ -30,11 +30,11 @@ from mtp_rt.errors import ModelFormatError
 from mtp_rt.model_dir.safetensors import (
     LENGTH_BYTES,
     StoredTensor,
-    encode_header,
+    file_start,
     header_length,
     parse_header,
 )
-from mtp_rt.training.distill.run_folder import write_atomically
+from mtp_rt.training.files import write_atomically
 
 SPLITS = {"train": 0, "dev": 1, "held_out": 2}
 PER_ROW = ("tokens", "loss_mask", "states", "top_ids", "top_logprobs")
@@ -85,10 +85,8 @@ def write_shard(path: Path, arrays: Arrays, metadata: Mapping[str, str]) -> None
         stored[name] = StoredTensor(dtype, array.shape, cursor, cursor + array.nbytes)
         parts.append(array.tobytes())
         cursor += array.nbytes
-    header = encode_header(stored, metadata)
-    header += b" " * (-len(header) % 8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, [len(header).to_bytes(LENGTH_BYTES, "little") + header, *parts])
+    write_atomically(path, [file_start(stored, metadata), *parts])
 
 
 def read_shard(path: Path, metadata: Mapping[str, str] | None = None) -> dict[str, NDArray[Any]]:

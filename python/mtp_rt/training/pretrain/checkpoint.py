@@ -20,11 +20,11 @@ from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.model_dir.safetensors import (
     LENGTH_BYTES,
     StoredTensor,
-    encode_header,
+    file_start,
     header_length,
     parse_header,
 )
-from mtp_rt.training.distill.run_folder import write_atomically
+from mtp_rt.training.files import write_atomically
 
 CHECKPOINT = "checkpoint.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -84,10 +84,7 @@ def save_checkpoint(
         stored[name] = StoredTensor("F32", array.shape, cursor, cursor + array.nbytes)
         cursor += array.nbytes
     metadata = {"settings": json.dumps(settings), "data": data, "place": json.dumps(asdict(place))}
-    header = encode_header(stored, metadata)
-    header += b" " * (-len(header) % 8)
-    start = len(header).to_bytes(LENGTH_BYTES, "little") + header
-    write_atomically(path, [start, *(array.tobytes() for array in arrays.values())])
+    write_atomically(path, [file_start(stored, metadata), *(array.tobytes() for array in arrays.values())])
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mtp_rt.errors import ArgumentError
+from mtp_rt.training.files import exclusive
 from mtp_rt.training.pretrain.checkpoint import CHECKPOINT
 
 _LOCK = ".train.lock"
@@ -31,11 +31,7 @@ def open_folder(out: Path, *, resume: bool, holds: str = CHECKPOINT) -> Iterator
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"{out} is not a folder; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    with (out / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ArgumentError(f"another process trains in {out}; wait for it or end it") from None
+    with exclusive(out / _LOCK, f"another process trains in {out}"):
         if (out / holds).exists():
             if not resume:
                 raise ArgumentError(f"{out} holds a run; add --resume to go on, or choose another --out")

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
-from mtp_rt.training.distill.run_folder import write_atomically
+from mtp_rt.training.files import write_atomically
 from mtp_rt.training.pretrain.documents import Reader, held_out
 from mtp_rt.training.pretrain.packing import Packed
 from mtp_rt.training.pretrain.sections import DataConfig

@@ -11,6 +11,7 @@ from mtp_rt.model_dir import Kind
 from mtp_rt.models.heads import PRESETS
 from mtp_rt.models.losses import WeightRule
 from mtp_rt.training.pretrain.curriculum import Curriculum
+from mtp_rt.training.rate import learning_rate
 
 MOST_TOKENS = 32  # predicted at once
 
@@ -172,9 +173,13 @@ class TrainingConfig:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0: a rise, then half a cosine."""
-        warm = min(1.0, (step + 1) / max(1, self.warm_up))
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
-        return self.learning_rate * warm * (self.final_rate + (1 - self.final_rate) * fall)
+        return learning_rate(
+            step,
+            min(1.0, step / self.steps),
+            peak=self.learning_rate,
+            warm_up=self.warm_up,
+            final_rate=self.final_rate,
+        )
 
 
 @dataclass(frozen=True)
