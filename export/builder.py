@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -29,13 +29,42 @@ _DTYPES = {
 Shape = Sequence[int | str]  # a name is a symbolic dimension
 
 
-class Graph:
-    """One graph under construction. Values are known by their names."""
+class Form(Protocol):
+    """How a graph says what one runtime wants said differently from the portable form.
 
-    def __init__(self, name: str, model: ModelDir) -> None:
+    Attributes:
+        capacity: places of every cache, where they are the same in all calls.
+        cache_dtype: of keys and values.
+    """
+
+    capacity: int
+    cache_dtype: int
+
+    def product(self, g: Graph, name: str, x: str) -> str:
+        """Return x [B, W, cols] times the transpose of matrix `name` [rows, cols]: [B, W, rows]."""
+        ...
+
+    def embedding_rows(self, g: Graph, tokens: str) -> str:
+        """Return the embeddings [..., D] of tokens [...] of two dimensions."""
+        ...
+
+
+class Graph:
+    """One graph under construction. Values are known by their names.
+
+    Args:
+        name: of the graph.
+        model: whose weights it computes with.
+        form: None is the portable form, whose weights are external data inside model.safetensors.
+    """
+
+    def __init__(self, name: str, model: ModelDir, form: Form | None = None) -> None:
         self.name = name
         self.model = model
         self.config = model.config
+        self.form = form
+        self.capacity: int | str = "capacity" if form is None else form.capacity
+        self.cache_dtype = FLOAT if form is None else form.cache_dtype
         self.memo: dict[tuple[str, ...], str] = {}  # values that several parts of the graph share
         self._nodes: list[Any] = []
         self._inputs: list[Any] = []
@@ -89,6 +118,10 @@ class Graph:
                 tensor.external_data.add(key=key, value=str(value))
             self._initializers[label] = tensor
         return label
+
+    def initializer(self, tensor: TensorProto) -> str:
+        """Add a tensor, once for each name, and return its name."""
+        return self._initializers.setdefault(tensor.name, tensor).name
 
     def shared(self, key: tuple[str, ...], value: str) -> str:
         """Remember `value` for later calls of `memo.get(key)` and return it."""

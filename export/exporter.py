@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mtp_rt.convert.assemble import Kinds, Progress
@@ -14,12 +16,32 @@ from mtp_rt.export.requantize import described, tensors_in, wanted_kinds
 from mtp_rt.model_dir import ModelDir, Tensor, carried_files, read_model_dir, write_model_dir
 from mtp_rt.model_dir.config import CONFIG_FILE
 
+Derive = Callable[[ModelDir], dict[str, bytes | memoryview]]
+
+
+@dataclass(frozen=True)
+class TensorRtOptions:
+    """How TensorRT plans are built.
+
+    Attributes:
+        contexts: positions of a sequence; each makes plans of its own. None: one, of at most 2,048.
+        batch: sequences of a decoding step, at most. None: 4.
+        library: "tensorrt_rtx" or "tensorrt". None: what fits this machine.
+        timing_cache: a folder that keeps what the builder measured, for later exports.
+    """
+
+    contexts: Sequence[int] | None = None
+    batch: int | None = None
+    library: str | None = None
+    timing_cache: Path | None = None
+
 
 def export_model(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
     onnx: bool = False,
+    tensorrt: TensorRtOptions | None = None,
     quantize: str | None = None,
     lm_head: str | None = None,
     replace: bool = False,
@@ -34,6 +56,7 @@ def export_model(
         source: a model directory.
         target: the one to write; may be `source` with `replace`.
         onnx: add verify.onnx and, where the model has extra heads, the draft graphs and all_heads.onnx.
+        tensorrt: add plans of the trunk and the draft graphs, and the record of what they fit.
         quantize: kind of the matrices of layers and heads: "f32", "bf16", "q8" or "q4"; None: as they are.
         lm_head: kind of the embedding, the output matrix and the heads' own output matrix, likewise.
         replace: replace a directory at `target` that is not empty.
@@ -42,15 +65,19 @@ def export_model(
     Raises:
         ArgumentError: nothing is asked for, an option has no such value, or `target` is not empty.
         ModelFormatError: `source` is no model directory or a damaged one.
-        UnsupportedError: the package onnx is missing.
+        UnsupportedError: the package onnx is missing, or a TensorRT that builds here.
+        EngineError: TensorRT refuses a graph.
         OSError: the disk is full or not writable.
     """
     asked = Kinds.from_options(quantize, lm_head)
-    if not onnx and asked == Kinds(None, None):
-        raise ArgumentError("nothing to export: ask for onnx, quantize or lm_head")
-    if onnx:
+    if not onnx and tensorrt is None and asked == Kinds(None, None):
+        raise ArgumentError("nothing to export: ask for onnx, tensorrt, quantize or lm_head")
+    if onnx or tensorrt is not None:
         _need_onnx()
     model = read_model_dir(source)
+    derived: list[Derive] = [partial(_graphs, progress=progress)] if onnx else []
+    if tensorrt is not None:
+        derived.append(_plans(model, tensorrt, progress))
     config = json.loads((model.path / CONFIG_FILE).read_bytes())
     kinds = wanted_kinds(model, asked.layers, asked.head)
     if kinds != model.kinds:
@@ -60,7 +87,7 @@ def export_model(
         config,
         _counted(tensors_in(model, kinds), len(model.tensors), progress),
         carried_files(model),
-        derive=partial(_graphs, progress=progress) if onnx else None,
+        derive=lambda written: {name: file for derive in derived for name, file in derive(written).items()},
         replace=replace,
     )
 
@@ -81,7 +108,18 @@ def _counted(tensors: Iterator[Tensor], total: int, progress: Progress | None) -
         yield tensor
 
 
-def _graphs(model: ModelDir, progress: Progress | None) -> Mapping[str, bytes]:
+def _plans(model: ModelDir, options: TensorRtOptions, progress: Progress | None) -> Derive:
+    """Return what builds the plans, options checked and TensorRT opened before anything is written."""
+    from mtp_rt.export.tensorrt.buckets import shapes_of
+    from mtp_rt.export.tensorrt.library import open_library
+    from mtp_rt.export.tensorrt.plans import plans_of
+
+    shapes = shapes_of(model.config, options.contexts, options.batch)
+    library = open_library(options.library)
+    return lambda written: plans_of(written, library, shapes, options.timing_cache, progress)
+
+
+def _graphs(model: ModelDir, progress: Progress | None) -> dict[str, bytes | memoryview]:
     from mtp_rt.export.check import check_structure
     from mtp_rt.export.graphs.all_heads import all_heads_graph
     from mtp_rt.export.graphs.draft import draft_graphs

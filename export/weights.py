@@ -20,10 +20,12 @@ _INT8_ACTIVATIONS = 4  # accuracy level: inputs rounded to 8 bits in blocks of 3
 
 def product(g: Graph, name: str, x: str) -> str:
     """Return x [B, W, cols] times the transpose of matrix `name` [rows, cols]: [B, W, rows]."""
+    if g.form is not None:
+        return g.form.product(g, name, x)
     kind = g.model.kinds[name]
     if kind == "q4":
         nibbles = _by_bits(g, name, x, _blocks(g, f"{name}.q4"), 4)
-        return g.op("Add", nibbles, g.op("MatMul", _block_sums(g, x), _offsets(g, name)))
+        return g.op("Add", nibbles, g.op("MatMul", block_sums(g, x), _offsets(g, name)))
     if kind == "q8":
         signed = g.weight(f"{name}.q8", dtype="U8", shape=_block_shape(g, f"{name}.q8"))
         return _by_bits(g, name, x, g.op("BitwiseXor", signed, g.constant(_SIGN, np.uint8)), 8)
@@ -32,6 +34,8 @@ def product(g: Graph, name: str, x: str) -> str:
 
 def embedding_rows(g: Graph, tokens: str) -> str:
     """Return the embeddings [..., D] of tokens [...] of two dimensions."""
+    if g.form is not None:
+        return g.form.embedding_rows(g, tokens)
     name = "model.embed_tokens.weight"
     kind = g.model.kinds[name]
     if kind in {"f32", "bf16"}:
@@ -82,7 +86,7 @@ def _by_bits(g: Graph, name: str, x: str, codes: str, bits: int) -> str:
     )
 
 
-def _block_sums(g: Graph, x: str) -> str:
+def block_sums(g: Graph, x: str) -> str:
     """Return the sums [..., cols / 32] of x's blocks; matrices that read the same x share them."""
     key = ("block sums", x)
     if key in g.memo:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-from mtp_rt.export.builder import FLOAT, INT64, Graph
+from mtp_rt.export.builder import FLOAT, INT64, Form, Graph
 from mtp_rt.export.graphs.heads import CACHES, Heads
 from mtp_rt.export.graphs.places import Cache, CachedRows, chain_places, take_rows
 from mtp_rt.export.graphs.unrolled import Rows, drafts_of_blocks, drafts_without_cache, give_out
@@ -18,11 +18,21 @@ from mtp_rt.model_dir import ModelDir
 
 def draft_graphs(model: ModelDir) -> dict[str, ModelProto]:
     """Return the draft graphs of a model with extra heads, by file name."""
+    return {draft_file(index): draft_graph(model, index) for index in range(draft_graph_count(model))}
+
+
+def draft_graph_count(model: ModelDir) -> int:
+    """Return how many draft graphs a model with extra heads has."""
     heads = model.config.extra_heads
     assert heads is not None
-    if heads.wiring != "sequential":
-        return {draft_file(0): _all_depths(model)}
-    return {draft_file(module): _one_depth(model, module) for module in range(heads.modules)}
+    return heads.modules if heads.wiring == "sequential" else 1
+
+
+def draft_graph(model: ModelDir, index: int, form: Form | None = None) -> ModelProto:
+    """Return one of the draft graphs of a model with extra heads."""
+    heads = model.config.extra_heads
+    assert heads is not None
+    return _one_depth(model, form, index) if heads.wiring == "sequential" else _all_depths(model, form)
 
 
 def draft_file(module: int) -> str:
@@ -30,8 +40,8 @@ def draft_file(module: int) -> str:
     return "draft.onnx" if module == 0 else f"draft_{module + 1}.onnx"
 
 
-def _one_depth(model: ModelDir, module: int) -> ModelProto:
-    g = Graph("draft", model)
+def _one_depth(model: ModelDir, form: Form | None, module: int) -> ModelProto:
+    g = Graph("draft", model, form)
     heads = Heads(g)
     state = g.input("state", FLOAT, ["batch", "width", g.config.hidden_size])
     tokens = g.input("tokens", INT64, ["batch", "width"])
@@ -50,8 +60,8 @@ def _one_depth(model: ModelDir, module: int) -> ModelProto:
     return g.build()
 
 
-def _all_depths(model: ModelDir) -> ModelProto:
-    g = Graph("draft", model)
+def _all_depths(model: ModelDir, form: Form | None) -> ModelProto:
+    g = Graph("draft", model, form)
     heads = Heads(g)
     state = g.input("state", FLOAT, ["batch", "width", g.config.hidden_size])
     if heads.config.body != "block":

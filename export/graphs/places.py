@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mtp_rt.export.builder import BOOL, FLOAT, INT64, Graph, Shape
+from mtp_rt.export.builder import BOOL, INT64, Graph, Shape
 from mtp_rt.model_dir.heads import MAX_HEADS
 
 _FINE = 256  # positions per row of the coarse rotation table
@@ -108,10 +108,10 @@ class Cache:
     """Keys and values of one attending layer: inputs NAME.past..., outputs NAME.present..."""
 
     def __init__(self, g: Graph, prefix: str, index: int) -> None:
-        shape: Shape = ["batch", g.config.kv_heads, "capacity", g.config.head_dim]
+        shape: Shape = ["batch", g.config.kv_heads, g.capacity, g.config.head_dim]
         self._g, self._prefix, self._index, self._shape = g, prefix, index, shape
-        self.keys = g.input(f"{prefix}past.{index}.key", FLOAT, shape)
-        self.values = g.input(f"{prefix}past.{index}.value", FLOAT, shape)
+        self.keys = g.input(f"{prefix}past.{index}.key", g.cache_dtype, shape)
+        self.values = g.input(f"{prefix}past.{index}.value", g.cache_dtype, shape)
 
     def write(self, keys: str, values: str, lengths: str) -> None:
         """Put the rows' keys and values [B, G, W, S] behind those that are filled, and give the result out.
@@ -121,8 +121,8 @@ class Cache:
         g = self._g
         self.keys = g.op("TensorScatter", self.keys, keys, lengths, axis=2)
         self.values = g.op("TensorScatter", self.values, values, lengths, axis=2)
-        g.output(f"{self._prefix}present.{self._index}.key", self.keys, FLOAT, self._shape)
-        g.output(f"{self._prefix}present.{self._index}.value", self.values, FLOAT, self._shape)
+        g.output(f"{self._prefix}present.{self._index}.key", self.keys, g.cache_dtype, self._shape)
+        g.output(f"{self._prefix}present.{self._index}.value", self.values, g.cache_dtype, self._shape)
 
 
 class CachedRows:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from onnx import ModelProto
 
-from mtp_rt.export.builder import FLOAT, INT64, Graph
+from mtp_rt.export.builder import FLOAT, INT64, Form, Graph
 from mtp_rt.export.graphs.places import Cache, CachedRows, Places, rotation, take_rows, tree_places
 from mtp_rt.export.weights import embedding_rows, norm, product, vocabulary
 from mtp_rt.model_dir import ModelDir
@@ -65,9 +65,9 @@ def trunk(g: Graph) -> Trunk:
     return Trunk(tokens, rows, places, capacity, state, vocabulary(g, take_rows(g, final, rows)))
 
 
-def verify_graph(model: ModelDir) -> ModelProto:
+def verify_graph(model: ModelDir, form: Form | None = None) -> ModelProto:
     """Return verify.onnx of a model."""
-    g = Graph("verify", model)
+    g = Graph("verify", model, form)
     run = trunk(g)
     g.output("logits", run.logits, FLOAT, ["batch", "rows", g.config.vocab_size])
     g.output("state", run.state, FLOAT, ["batch", "width", g.config.hidden_size])
@@ -98,7 +98,11 @@ def _attention(g: Graph, prefix: str, y: str, attended: Attended) -> str:
     interleaved = int(g.config.rope_layout == "interleaved")
     q = g.op("RotaryEmbedding", q, cos, sin, interleaved=interleaved)
     k = g.op("RotaryEmbedding", k, cos, sin, interleaved=interleaved)
+    if g.cache_dtype != FLOAT:
+        q, k, v = (g.cast(x, g.cache_dtype) for x in (q, k, v))
     mixed = g.op("Attention", q, *attended.context(k, v))
+    if g.cache_dtype != FLOAT:
+        mixed = g.cast(mixed, FLOAT)
     merged = g.reshape(
         g.op("Transpose", mixed, perm=[0, 2, 1, 3]), [0, 0, g.config.heads * g.config.head_dim]
     )

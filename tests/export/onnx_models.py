@@ -15,8 +15,10 @@ Array = NDArray[Any]
 class Runner:
     """One graph and the caches of a batch of sequences. Places of the caches start as zeros."""
 
-    def __init__(self, path: Path, *, batch: int = 1, capacity: int = 40) -> None:
+    def __init__(self, path: Path, *, batch: int = 1, capacity: int = 40, optimize: bool = True) -> None:
         options = onnxruntime.SessionOptions()
+        if not optimize:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
         options.log_severity_level = 3  # run() below does not share past and present, which is warned about
         self.session = onnxruntime.InferenceSession(path, options)

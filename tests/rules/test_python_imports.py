@@ -13,7 +13,7 @@ from repository import ROOT, files, name
 
 PACKAGE = ROOT / "python" / "mtp_rt"
 EXPORT = ROOT / "export"  # installed as mtp_rt.export
-HEAVY_LIBRARIES = {"torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "transformers"}
+HEAVY_LIBRARIES = {"torch", "onnx", "onnx_ir", "onnxscript", "onnxruntime", "transformers", "tensorrt_rtx"}
 HEAVY_ROOMS = {"models", "training", "tasks", "export"}  # may import them when they are imported
 
 FILES = {"errors", "model_dir", "paths"}

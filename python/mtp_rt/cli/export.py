@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ app = options.new_app()
         "mtp-rt export smollm2-135m-instruct exported --onnx",
         "mtp-rt export ./my-model ./my-model --onnx --force",
         "mtp-rt export ./my-model small --quantize q4 --lm-head q8 --onnx",
+        "mtp-rt export smollm2-135m-mtp plans --tensorrt --tensorrt-contexts 1024,4096",
     )
 )
 def export_model(
@@ -29,6 +31,31 @@ def export_model(
     onnx: Annotated[
         bool, options.option("--onnx", help="Add ONNX graphs: trunk, drafts, and all heads in one.")
     ] = False,
+    tensorrt: Annotated[
+        bool,
+        options.option("--tensorrt", help="Add TensorRT plans of trunk and drafts (needs mtp-rt[tensorrt])."),
+    ] = False,
+    tensorrt_contexts: Annotated[
+        str | None,
+        options.option(
+            "--tensorrt-contexts",
+            metavar="N,...",
+            help="Positions of a sequence; each makes plans of its own. Default: the model's, at most 2048.",
+        ),
+    ] = None,
+    tensorrt_batch: Annotated[
+        int | None,
+        options.option("--tensorrt-batch", help="Sequences of a decoding step, at most. Default: 4."),
+    ] = None,
+    tensorrt_library: Annotated[
+        str | None,
+        options.option(
+            "--tensorrt-library",
+            metavar="NAME",
+            help="tensorrt_rtx, which needs no GPU, or tensorrt, which builds for this machine's. "
+            "Default: what fits.",
+        ),
+    ] = None,
     quantize: Annotated[
         options.Kind | None,
         options.option("--quantize", help="How layers and heads are stored. Default: as they are."),
@@ -46,21 +73,36 @@ def export_model(
     from mtp_rt import hub
     from mtp_rt.export import exporter
 
+    plans = None
+    if tensorrt:
+        plans = exporter.TensorRtOptions(
+            _numbers(tensorrt_contexts), tensorrt_batch, tensorrt_library, hub.cache_root() / "tensorrt"
+        )
     with show_progress() as progress:
         folder = hub.resolve_model(source, progress)
         exporter.export_model(
             folder,
             target,
             onnx=onnx,
+            tensorrt=plans,
             quantize=quantize,
             lm_head=lm_head,
             replace=force,
             progress=progress,
         )
     if json_output:
-        output.write_json(_report(target, onnx))
+        output.write_json(_report(target, onnx) | ({"tensorrt": _plans_record(target)} if tensorrt else {}))
     else:
         output.write(f"{target}\n")
+
+
+def _numbers(value: str | None) -> list[int] | None:
+    try:
+        return None if value is None else [int(number) for number in value.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"must be numbers with commas between, got {value!r}", param_hint="--tensorrt-contexts"
+        ) from None
 
 
 def _report(target: Path, onnx: bool) -> dict[str, Any]:
@@ -84,3 +126,9 @@ def _report(target: Path, onnx: bool) -> dict[str, Any]:
         "tensors": len(read_model_dir(target).tensors),
         "graphs": graphs,
     }
+
+
+def _plans_record(target: Path) -> Any:
+    from mtp_rt.model_dir.writer import PLANS_RECORD
+
+    return json.loads((target / PLANS_RECORD).read_bytes())

@@ -37,7 +37,7 @@ def whole_directory(target: str | os.PathLike[str], *, replace: bool = False) ->
         raise
 
 
-def write_file(path: Path, content: bytes | Path) -> None:
+def write_file(path: Path, content: bytes | memoryview | Path) -> None:
     """Make a new file of these bytes, or a copy of the file at a path, and flush it to the disk.
 
     Raises:

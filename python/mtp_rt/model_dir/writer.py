@@ -24,7 +24,10 @@ from mtp_rt.model_dir.whole import fill_file, whole_directory, write_file
 
 Tensor = tuple[str, str, Sequence[int], Any]  # name, dtype, shape, buffer
 
+PLANS_RECORD = "tensorrt.json"  # what the *.engine files fit
+
 _DERIVED = {".onnx", ".engine"}  # suffixes of files that are made for the weights beside them
+_OWN = {CONFIG_FILE, WEIGHTS_FILE, PLANS_RECORD}  # made anew with every directory
 _WIDEST_ELEMENT = max(DTYPE_BYTES.values())
 
 
@@ -34,7 +37,7 @@ def write_model_dir(
     tensors: Iterable[Tensor],
     extra_files: Mapping[str, bytes | Path] | None = None,
     *,
-    derive: Callable[[ModelDir], Mapping[str, bytes]] | None = None,
+    derive: Callable[[ModelDir], Mapping[str, bytes | memoryview]] | None = None,
     replace: bool = False,
 ) -> None:
     """Write a complete model directory and rename it into place.
@@ -78,7 +81,7 @@ def carried_files(model: ModelDir) -> dict[str, Path]:
     return {
         path.name: path
         for path in sorted(model.path.iterdir())
-        if path.is_file() and path.name not in {CONFIG_FILE, WEIGHTS_FILE} and path.suffix not in _DERIVED
+        if path.is_file() and path.name not in _OWN and path.suffix not in _DERIVED
     }
 
 
