@@ -13,6 +13,32 @@ from mtp_rt.cli.progress import show_progress
 
 app = options.new_app()
 
+Plans = Annotated[
+    bool,
+    options.option("--tensorrt", help="Add TensorRT plans of trunk and drafts (needs mtp-rt[tensorrt])."),
+]
+PlanContexts = Annotated[
+    str | None,
+    options.option(
+        "--tensorrt-contexts",
+        metavar="N,...",
+        help="Positions of a sequence; each makes plans of its own. Default: the model's, at most 2048.",
+    ),
+]
+PlanBatch = Annotated[
+    int | None,
+    options.option("--tensorrt-batch", help="Sequences of a decoding step, at most. Default: 4."),
+]
+PlanLibrary = Annotated[
+    str | None,
+    options.option(
+        "--tensorrt-library",
+        metavar="NAME",
+        help="tensorrt_rtx, which needs no GPU, or tensorrt, which builds for this machine's. "
+        "Default: what fits.",
+    ),
+]
+
 
 @app.command(
     epilog=options.examples(
@@ -31,31 +57,10 @@ def export_model(
     onnx: Annotated[
         bool, options.option("--onnx", help="Add ONNX graphs: trunk, drafts, and all heads in one.")
     ] = False,
-    tensorrt: Annotated[
-        bool,
-        options.option("--tensorrt", help="Add TensorRT plans of trunk and drafts (needs mtp-rt[tensorrt])."),
-    ] = False,
-    tensorrt_contexts: Annotated[
-        str | None,
-        options.option(
-            "--tensorrt-contexts",
-            metavar="N,...",
-            help="Positions of a sequence; each makes plans of its own. Default: the model's, at most 2048.",
-        ),
-    ] = None,
-    tensorrt_batch: Annotated[
-        int | None,
-        options.option("--tensorrt-batch", help="Sequences of a decoding step, at most. Default: 4."),
-    ] = None,
-    tensorrt_library: Annotated[
-        str | None,
-        options.option(
-            "--tensorrt-library",
-            metavar="NAME",
-            help="tensorrt_rtx, which needs no GPU, or tensorrt, which builds for this machine's. "
-            "Default: what fits.",
-        ),
-    ] = None,
+    tensorrt: Plans = False,
+    tensorrt_contexts: PlanContexts = None,
+    tensorrt_batch: PlanBatch = None,
+    tensorrt_library: PlanLibrary = None,
     quantize: Annotated[
         options.Kind | None,
         options.option("--quantize", help="How layers and heads are stored. Default: as they are."),
