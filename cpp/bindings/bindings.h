@@ -6,6 +6,7 @@
 namespace mtp_rt::bindings {
 
 void bind_errors(nanobind::module_& module);
+void bind_cuda(nanobind::module_& module);
 void bind_engine(nanobind::module_& module);
 void bind_sampling(nanobind::module_& module);
 void bind_scheduler(nanobind::module_& module);

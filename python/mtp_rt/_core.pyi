@@ -75,6 +75,12 @@ class Engine:
         """Tokens and chances [sum of counts * widths]: row after row, depth after depth, best first."""
     def release(self, slot: int) -> None: ...
 
+def cuda_part(library: str = "") -> str:
+    """The version of the CUDA part, which this opens; library: its file, empty: the one of this build."""
+
+def cuda_devices(library: str = "") -> list[tuple[str, str, int]]:
+    """(name, compute capability, bytes of memory) of each GPU that the CUDA part sees."""
+
 class SamplingParams:
     """Native sampling parameters; the public class is mtp_rt.SamplingParams."""
 

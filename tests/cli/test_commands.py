@@ -28,6 +28,7 @@ def test_env_reports_versions_machine_and_cache(command: Command, tmp_path: Path
     assert facts["isas"][-1] == "generic"
     assert facts["cache"] == str(tmp_path / "cache")
     assert facts["packages"]["tokenizers"]
+    assert (facts["cuda"]["problem"] is None) == bool(facts["cuda"]["gpus"])
     shown = command("env").stdout
     assert all(str(facts[name]) in shown for name in ("cpu", "python", "cache"))
 

@@ -11,7 +11,8 @@ from repository import ROOT, files, name
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 SOURCES = ROOT / "cpp" / "src"
 PUBLIC = ROOT / "cpp" / "include" / "mtp_rt"
-SUFFIXES = {".h", ".cpp", ".inl"}
+CUDA = ROOT / "cuda"
+SUFFIXES = {".h", ".cpp", ".inl", ".cu", ".cuh"}
 
 # What a file of each room may include: other rooms, and public headers ("*": all of them).
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
@@ -20,7 +21,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "sampling": ({"base"}, {"token", "error", "sampling"}),
     "decode": ({"base", "sampling"}, {"*"}),
     "engines": (
-        {"base", "io", "engines/native", "engines/onnxruntime"},
+        {"base", "io", "engines/cuda", "engines/native", "engines/onnxruntime"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
     "engines/native": (
@@ -31,7 +32,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"base", "io", "sampling", "engines"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
-    "bindings": ({"base", "io", "sampling", "decode", "engines", "engines/native"}, {"*"}),
+    "engines/cuda": (set(), {"error", "engine"}),
+    "bindings": ({"base", "io", "sampling", "decode", "engines", "engines/cuda", "engines/native"}, {"*"}),
+    # Built on its own and opened by name: nothing of it may be included elsewhere.
+    "cuda": ({"base", "sampling", "decode", "engines", "engines/cuda"}, {"*"}),
 }
 PUBLIC_ORDER = ["token", "error", "model_config", "model_dir", "sampling", "engine", "acceptance", "drafting"]
 PUBLIC_ORDER += ["sequence", "decoder", "cost_curve", "scheduler", "mtp_rt"]
@@ -40,13 +44,15 @@ PUBLIC_ORDER += ["sequence", "decoder", "cost_curve", "scheduler", "mtp_rt"]
 def room(path: Path) -> str:
     if path.is_relative_to(ROOT / "cpp" / "bindings"):
         return "bindings"
+    if path.is_relative_to(CUDA):
+        return "cuda"
     parts = path.relative_to(SOURCES).parts
     return "/".join(parts[:2]) if parts[0] == "engines" and len(parts) > 2 else parts[0]
 
 
 def included_files(path: Path) -> list[Path]:
-    """Our own files that `path` includes: found beside it, from cpp/src, cpp/bindings or cpp/include."""
-    roots = [path.parent, SOURCES, ROOT / "cpp" / "bindings", PUBLIC.parent]
+    """Our own files that `path` includes: found beside it or from a folder that compilers are given."""
+    roots = [path.parent, SOURCES, ROOT / "cpp" / "bindings", PUBLIC.parent, CUDA]
     found = []
     for target in INCLUDE.findall(path.read_text()):
         hits = [(root / target).resolve() for root in roots if (root / target).is_file()]
@@ -54,7 +60,7 @@ def included_files(path: Path) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("path", files("cpp/src", "cpp/bindings", suffixes=SUFFIXES), ids=name)
+@pytest.mark.parametrize("path", files("cpp/src", "cpp/bindings", "cuda", suffixes=SUFFIXES), ids=name)
 def test_includes_follow_the_table(path: Path) -> None:
     here = room(path)
     assert here in ROOMS, f"say in ROOMS what {here} may include, and in docs/design.md what it is"

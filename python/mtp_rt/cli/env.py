@@ -16,7 +16,7 @@ PACKAGES = ("numpy", "tokenizers", "gguf", "jinja2", "typer", "rich", "huggingfa
 def env(json_output: options.Json = False) -> None:
     """Show what to paste into an issue.
 
-    Versions, processor, instruction sets, engines and the cache's folder.
+    Versions, processor, instruction sets, engines, GPUs and the cache's folder.
     """
     facts = environment()
     if json_output:
@@ -44,9 +44,27 @@ def environment() -> dict[str, Any]:
         "cores": machine.available_cores(),
         "isas": _core.available_isas(),
         "engines": list(ENGINES),
+        "cuda": cuda(),
         "cache": str(hub.cache_root()),
         "packages": {name: _version(name) for name in PACKAGES},
     }
+
+
+def cuda() -> dict[str, Any]:
+    """Return the version of the CUDA part (None: not there), the GPUs it sees, and why there is none."""
+    from mtp_rt import _core
+    from mtp_rt.errors import Error
+
+    facts: dict[str, Any] = {"part": None, "gpus": [], "problem": None}
+    try:
+        facts["part"] = _core.cuda_part()
+        facts["gpus"] = [
+            {"name": name, "compute_capability": capability, "memory_bytes": memory}
+            for name, capability, memory in _core.cuda_devices()
+        ]
+    except Error as error:
+        facts["problem"] = str(error)
+    return facts
 
 
 def _version(package: str) -> str | None:
