@@ -33,12 +33,19 @@ TRUNK = ModelConfig(
 )
 
 
-def make_model(preset: str, n: int, trunk: ModelConfig = TRUNK, window: int | None = None) -> MultiTokenModel:
+def make_model(
+    preset: str,
+    n: int,
+    trunk: ModelConfig = TRUNK,
+    window: int | None = None,
+    own_unembedding: bool = False,
+) -> MultiTokenModel:
     """Return a model whose heads do something: none of their weights is zero."""
     name = "causal" if preset == "anticausal" else preset
     heads = heads_config(name, trunk, n - 1, window=window, most=31) if n > 1 else None
     torch.manual_seed(5)
-    model = MultiTokenModel(replace(trunk, extra_heads=heads), anticausal=preset == "anticausal")
+    config = replace(trunk, extra_heads=heads)
+    model = MultiTokenModel(config, anticausal=preset == "anticausal", own_unembedding=own_unembedding)
     for parameter in [] if model.heads is None else model.heads.parameters():
         torch.nn.init.normal_(parameter, mean=1.0 if parameter.ndim == 1 else 0.0, std=0.15)
     return model

@@ -37,10 +37,10 @@ def naive_states(model: MultiTokenModel, batch: TokenBatch) -> list[torch.Tensor
 
 def naive_losses(model: MultiTokenModel, batch: TokenBatch) -> torch.Tensor:
     """Oracle: the sums of cross-entropies by how far ahead, in one graph."""
-    losses = {}
+    losses, own = {}, list(model.unembeddings)
     for draft, state in enumerate(naive_states(model, batch)):
         labels = batch.labels(model.offset(draft))
-        logits = state.flatten(0, 1) @ model.unembedding.T
+        logits = state.flatten(0, 1) @ (own[draft - 1] if own and draft else model.unembedding).T
         losses[model.offset(draft)] = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
     return torch.stack([losses[offset] for offset in sorted(losses)])
 
@@ -51,11 +51,13 @@ def gradients(model: MultiTokenModel) -> dict[str, torch.Tensor]:
     return found
 
 
-def assert_same_gradients(model: MultiTokenModel, batch: TokenBatch, weights: list[float]) -> None:
+def assert_same_gradients(
+    model: MultiTokenModel, batch: TokenBatch, weights: list[float], *, keep: int = 0
+) -> None:
     naive = naive_losses(model, batch)
     (naive * naive.new_tensor(weights)).sum().backward()
     expected = gradients(model)
-    sums = backward_head_by_head(model, batch, weights, torch.float64)
+    sums = backward_head_by_head(model, batch, weights, torch.float64, keep=keep)
     found = gradients(model)
     torch.testing.assert_close(sums, naive.detach())
     assert found.keys() == expected.keys()
@@ -68,6 +70,23 @@ def assert_same_gradients(model: MultiTokenModel, batch: TokenBatch, weights: li
 def test_gradients_are_those_of_the_sum(preset: str, tied: bool) -> None:
     model = make_model(preset, 4, replace(TRUNK, tied_embedding=tied)).double()
     assert_same_gradients(model, make_batch(4), [0.7, 0.4, 0.9, 0.2])
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+@pytest.mark.parametrize("preset", NAMES)
+def test_kept_graphs_change_nothing_about_that(preset: str, keep: int) -> None:
+    assert_same_gradients(make_model(preset, 4).double(), make_batch(4), [0.7, 0.4, 0.9, 0.2], keep=keep)
+
+
+@pytest.mark.parametrize("preset", ["gloeckle", "causal", "anticausal", "hydra"])
+def test_heads_with_output_matrices_of_their_own(preset: str) -> None:
+    model, batch = make_model(preset, 3, own_unembedding=True).double(), make_batch(3)
+    assert len({id(model.unembedding_of(draft)) for draft in range(3)}) == 3
+    assert_same_gradients(model, batch, [0.7, 0.4, 0.9])
+    scores = score_heads(model, batch, torch.float64)
+    torch.testing.assert_close(
+        torch.stack([part.losses_N.sum() for part in scores]), naive_losses(model, batch).detach()
+    )
 
 
 @pytest.mark.parametrize("preset", ["causal", "fastmtp"])
@@ -158,7 +177,7 @@ class LiveBytes(TorchDispatchMode):
 LARGE = replace(TRUNK, layers=9, vocab_size=2000)
 
 
-def peak(preset: str, n: int, naive: bool) -> int:
+def peak(preset: str, n: int, naive: bool, keep: int = 0) -> int:
     """Peak of what a compute-matched step allocates beside weights and their gradients."""
     trunk = replace(LARGE, layers=LARGE.layers - (n - 1))
     model, batch = make_model(preset, n, trunk), make_batch(n, texts=2, length=128, vocab=2000)
@@ -168,12 +187,15 @@ def peak(preset: str, n: int, naive: bool) -> int:
         if naive:
             naive_losses(model, batch).sum().backward()
         else:
-            backward_head_by_head(model, batch, [1.0] * n)
+            backward_head_by_head(model, batch, [1.0] * n, keep=keep)
     return counter.peak
 
 
-@pytest.mark.parametrize("preset", ["gloeckle", "causal", "anticausal", "deepseek"])
-def test_memory_is_flat_in_the_number_of_heads(preset: str) -> None:
-    peaks = [peak(preset, n, naive=False) for n in (1, 2, 4, 8)]
+FLAT = [("gloeckle", 0), ("causal", 0), ("causal", 3), ("anticausal", 3), ("deepseek", 0)]
+
+
+@pytest.mark.parametrize(("preset", "keep"), FLAT)
+def test_memory_is_flat_in_the_number_of_heads(preset: str, keep: int) -> None:
+    peaks = [peak(preset, n, naive=False, keep=keep) for n in (1, 2, 4, 8)]
     assert max(peaks) <= 1.05 * peaks[0], peaks
     assert peak(preset, 8, naive=True) > 3 * peaks[-1]

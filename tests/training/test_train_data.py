@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -79,6 +83,58 @@ def test_parquet_columns_are_texts(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ArgumentError, match=r"a.parquet: is not a parquet file"):
         list(Reader().documents([str(path)]))
+
+
+class Rows(list[dict[str, Any]]):
+    """Stands for a data set: rows with columns."""
+
+    column_names = ("text", "n")
+
+    def select_columns(self, names: list[str]) -> Rows:
+        return Rows({name: row[name] for name in names} for row in self)
+
+
+def load_rows(name: str, config: str | None, *, split: str) -> Rows:
+    """Stands for `datasets.load_dataset`: its rows say what was asked for."""
+    if name == "none":
+        raise FileNotFoundError("no data set none\non any hub")
+    return Rows({"text": text, "n": 1} for text in (f"{name} {config} {split}", None, "two"))
+
+
+ASKED = [
+    ("datasets:org/name", "org/name None train"),
+    ("datasets:org/name:small", "org/name small train"),
+    ("datasets:org/name::train[:10%]", "org/name None train[:10%]"),
+]
+
+
+@pytest.mark.parametrize(("source", "asked"), ASKED)
+def test_a_named_data_set_gives_its_rows(monkeypatch: pytest.MonkeyPatch, source: str, asked: str) -> None:
+    fake = SimpleNamespace(load_dataset=load_rows, __spec__=ModuleSpec("datasets", None))
+    monkeypatch.setitem(sys.modules, "datasets", fake)  # type: ignore[arg-type]
+    assert list(Reader().documents([source])) == [asked, "two"]
+    with pytest.raises(ArgumentError, match=r"has no column 'body' but text, n; name it in data.field"):
+        list(Reader("body").documents([source]))
+    with pytest.raises(ArgumentError, match=r"datasets:none: cannot be loaded: no data set none$"):
+        list(Reader().documents(["datasets:none"]))
+    with pytest.raises(ArgumentError, match=r"expected datasets:NAME"):
+        list(Reader().documents(["datasets:"]))
+
+
+def test_a_named_data_set_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(UnsupportedError, match="pip install datasets"):
+        list(Reader().documents(["datasets:org/name"]))
+
+
+def test_the_real_library_reads_a_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+    (folder / "set").mkdir()
+    (folder / "set" / "train.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
+    assert list(Reader().documents([f"datasets:{folder / 'set'}"])) == ["one", "two"]
+    with pytest.raises(ArgumentError, match="cannot be loaded"):
+        list(Reader().documents([f"datasets:{folder / 'set'}::validation"]))
 
 
 @given(st.text(max_size=40).filter(lambda text: "<|" not in text))

@@ -70,6 +70,11 @@ def test_of_many_heads_the_first_fifteen_are_stored(tmp_path: Path) -> None:
     assert native_drafts(tmp_path / "model", TEXT) == torch_drafts(model, TEXT)[:15]
 
 
-def test_an_anticausal_chain_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="trains and evaluates only"):
-        write_model(make_model("anticausal", 3, SHAPE), BYTES, tmp_path / "model", EXACT)
+@pytest.mark.parametrize(
+    ("preset", "own", "why"),
+    [("anticausal", False, "an anticausal chain"), ("gloeckle", True, "no place for")],
+)
+def test_what_cannot_be_stored_is_not_written(preset: str, own: bool, why: str, tmp_path: Path) -> None:
+    model = make_model(preset, 3, SHAPE, own_unembedding=own)
+    with pytest.raises(UnsupportedError, match=f"trains and evaluates only: .*{why}"):
+        write_model(model, BYTES, tmp_path / "model", EXACT)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import signal
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ from train_runs import kill_after, make_config, start, write_texts
 from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.training.errors import TrainingError
 from mtp_rt.training.pretrain import trainer as trainer_module
-from mtp_rt.training.pretrain.checkpoint import CHECKPOINT, load_checkpoint
+from mtp_rt.training.pretrain.checkpoint import CHECKPOINT, check_settings, load_checkpoint
 from mtp_rt.training.pretrain.run import Listener, train
 from mtp_rt.training.pretrain.trainer import Trainer
 from mtp_rt.training.run_log import LOG_FILE, read_rows
@@ -50,9 +52,13 @@ def assert_same_run(found: Path, expected: Path) -> None:
         assert (found / "model" / name).read_bytes() == (expected / "model" / name).read_bytes()
 
 
+# A checkpoint comes every 7 steps, an evaluation every 10; a kill at a step that was made before comes early.
+KILLS = (0, 1, 3, 3, 5, 6, 7, 8, 9, 9, 10, 12, 13, 14, 16, 17, 19, 20, 22, 26)
+
+
 def test_a_run_that_is_killed_repeats_the_whole_one(texts: Path, whole: Path, tmp_path: Path) -> None:
     config, out = make_config(texts), tmp_path / "run"
-    for step in (3, 9, 9, 16, 22):
+    for step in KILLS:
         process = start(config, out, resume=True)
         kill_after(process, out / LOG_FILE, step, signal.SIGKILL)
         assert process.exitcode == -signal.SIGKILL
@@ -135,8 +141,8 @@ def test_nan_stops_at_the_last_good_checkpoint(
 ) -> None:
     out, real = tmp_path / "run", trainer_module.backward_head_by_head
 
-    def breaks(model, *arguments):
-        return real(model, *arguments) * (math.nan if current.place.step == 9 else 1.0)
+    def breaks(*arguments, **options):
+        return real(*arguments, **options) * (math.nan if current.place.step == 9 else 1.0)
 
     out.mkdir()
     current = Trainer(make_config(texts), out)
@@ -146,6 +152,29 @@ def test_nan_stops_at_the_last_good_checkpoint(
     saved = load_checkpoint(out / CHECKPOINT)
     assert saved is not None and saved.place.step == 7
     assert all(tensor.isfinite().all() for tensor in saved.tensors.values())
+
+
+@pytest.mark.parametrize("change", ["heads.unembedding=own", "heads.preset=anticausal"])
+def test_what_no_model_directory_holds_trains_and_evaluates(texts: Path, tmp_path: Path, change: str) -> None:
+    out = tmp_path / "run"
+    made = train(make_config(texts, change), out, resume=False, listener=NONE)
+    assert made["finished"] and made["model"] is None and made["tokens_per_step"] is None
+    assert len(made["losses"]) == 2
+    saved = load_checkpoint(out / CHECKPOINT)
+    assert saved is not None and ("model.unembeddings.0" in saved.tensors) == ("own" in change)
+    train(make_config(texts, change, "training.steps=31"), out, resume=True, listener=NONE)
+
+
+def test_a_checkpoint_older_than_a_field_goes_on_with_its_default(whole: Path, texts: Path) -> None:
+    settings = asdict(make_config(texts))
+    saved = load_checkpoint(whole / CHECKPOINT)
+    assert saved is not None
+    older = json.loads(json.dumps(settings))
+    del older["training"]["compile"], older["heads"]["unembedding"]
+    check_settings(whole, replace(saved, settings=older), settings, saved.data)
+    settings["training"]["compile"] = True
+    with pytest.raises(ArgumentError, match=r"training.compile False -> True"):
+        check_settings(whole, replace(saved, settings=older), settings, saved.data)
 
 
 def test_too_little_room_is_said_before_anything_is_read(

@@ -1,4 +1,4 @@
-"""Settings from TOML: what is accepted, and what is said of the rest."""
+"""Settings from TOML and YAML: what is accepted, and what is said of the rest."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mtp_rt.errors import ArgumentError
+from mtp_rt.errors import ArgumentError, UnsupportedError
 from mtp_rt.training.pretrain.config import TrainConfig
-from mtp_rt.training.pretrain.settings import build, override, read_toml
+from mtp_rt.training.pretrain.config_file import read_config
+from mtp_rt.training.pretrain.settings import build, override
 
 TEXT = """
 [data]
@@ -85,9 +86,55 @@ def test_anticausal_chains_have_no_curriculum() -> None:
 def test_bad_toml_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[data\n")
     with pytest.raises(ArgumentError, match=r"bad.toml: is not TOML: .*line 1"):
-        read_toml(tmp_path / "bad.toml")
+        read_config(tmp_path / "bad.toml")
     with pytest.raises(ArgumentError, match=r"none.toml: cannot be read: No such file"):
-        read_toml(tmp_path / "none.toml")
+        read_config(tmp_path / "none.toml")
+
+
+YAML = """
+data: {train: [a.txt, src]}
+model: {hidden_size: 256, context: null}
+training:
+  learning_rate: 1e-3
+  dtype: bfloat16
+"""
+
+
+def test_yaml_says_the_same(tmp_path: Path) -> None:
+    """Oracle: the same settings in TOML. 1e-3 is a number, as it is there."""
+    pytest.importorskip("yaml")
+    path = tmp_path / "c.yaml"
+    path.write_text(YAML)
+    found = build(TrainConfig, read_config(path), "c.yaml")
+    assert found == make("training.learning_rate=1e-3", "training.dtype=bfloat16")
+    assert build(TrainConfig, override(read_config(path), ["model.layers=7"]), "c").model.layers == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("data: [", "bad.yml: is not YAML: .*line 1"),
+        ("data: {train: a, train: b}", "is not YAML: 'train' .*twice"),
+        ("3: x", "is not YAML: 3 is no name"),
+        ("- a", "bad.yml: is a list; expected tables"),
+        ("data: !!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
+        ("[" * 5000, "is not YAML"),
+    ],
+)
+def test_bad_yaml_names_the_file(tmp_path: Path, text: str, says: str) -> None:
+    pytest.importorskip("yaml")
+    (tmp_path / "bad.yml").write_text(text)
+    with pytest.raises(ArgumentError, match=says):
+        read_config(tmp_path / "bad.yml")
+
+
+def test_yaml_without_its_library_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.yaml").write_text(YAML)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UnsupportedError, match=r"YAML needs pyyaml.*mtp-rt\[train\]"):
+        read_config(tmp_path / "c.yaml")
 
 
 @pytest.mark.parametrize(

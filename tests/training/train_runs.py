@@ -33,7 +33,7 @@ TABLES: dict[str, Any] = {
 }
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["torch", "mtp_rt.training.pretrain.run"])
+_SERVER.set_forkserver_preload(["torch", "mtp_rt.training.pretrain.run", "matplotlib.backends.backend_agg"])
 
 
 def write_texts(folder: Path, count: int = 12) -> Path:
@@ -58,8 +58,8 @@ def start(config: TrainConfig, out: Path, *, resume: bool) -> ForkServerProcess:
 
 
 def kill_after(process: ForkServerProcess, log: Path, step: int, number: signal.Signals) -> None:
-    """Send a signal once the log has a step, or the process has ended; wait for its end."""
-    while process.is_alive() and not (log.exists() and f"\n{step}," in log.read_text()):
+    """Send a signal once the log has a step (0: at once), or the process has ended; wait for its end."""
+    while process.is_alive() and step and not (log.exists() and f"\n{step}," in log.read_text()):
         time.sleep(0.005)
     if process.is_alive():
         os.kill(process.pid or 0, number)

@@ -25,7 +25,7 @@ Config = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG",
-        help="A TOML file (docs/training.md), or task:path_star, task:induction: experiments.",
+        help="A TOML or YAML file (docs/training.md), or task:path_star, task:induction: experiments.",
     ),
 ]
 Out = Annotated[
@@ -94,9 +94,10 @@ def train(
 
 def _settings(path: Path, changes: list[str]) -> TrainConfig:
     from mtp_rt.training.pretrain.config import TrainConfig
-    from mtp_rt.training.pretrain.settings import build, override, read_toml
+    from mtp_rt.training.pretrain.config_file import read_config
+    from mtp_rt.training.pretrain.settings import build, override
 
-    return build(TrainConfig, override(read_toml(path), changes), str(path))
+    return build(TrainConfig, override(read_config(path), changes), str(path))
 
 
 def _experiment(name: str, out: Path, changes: list[str], resume: bool, json_output: bool) -> None:
@@ -134,7 +135,7 @@ def _tell(report: Report) -> None:
 def _in_words(summary: dict[str, Any]) -> str:
     quality = f"{summary['bits_per_byte'][0]:.3f} bits per byte"
     if summary["model"] is None:
-        return f"{summary['out']}  {quality} (an anticausal chain: no model to run)\n"
+        return f"{summary['out']}  {quality} (this kind trains and evaluates only)\n"
     return f"{summary['model']}  {quality}{_reach(summary['tokens_per_step'])}\n"
 
 

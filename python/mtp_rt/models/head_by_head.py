@@ -3,8 +3,10 @@
 The trunk runs once and its graph is cut at the state. Each head then runs forward and backward alone, so only
 one head's activations and a few rows of logits exist at a time; what the heads send back adds up at the cut
 and goes through the trunk in one backward pass (Gloeckle et al., arXiv:2404.19737, section 2 and figure 2).
-Where heads read one another, a first pass without graph keeps each head's state; then the walk goes from the
-last head to the first, each computed again, and hands the gradient of what it read to the head before it.
+Where heads read one another, a first pass goes from head to head; then the walk goes from the last head to
+the first and hands the gradient of what each has read to the head before it. The first pass keeps states
+alone, and the walk computes the heads again; but the graphs of a few may be kept: blocks that took the place
+of layers need no more memory for those than the layers would.
 
 Shape letters: B texts, T positions, N tokens ahead, D hidden.
 """
@@ -54,6 +56,8 @@ def backward_head_by_head(
     batch: TokenBatch,
     weights: Sequence[float],
     dtype: torch.dtype = torch.float32,
+    *,
+    keep: int = 0,
 ) -> Tensor:
     """Add the gradients of sum_i weights[i] * sum of the losses i + 1 tokens ahead; return those sums [n].
 
@@ -63,6 +67,8 @@ def backward_head_by_head(
         weights: of the sums of cross-entropies, by how far ahead; as many as heads take part, the trunk's
             included. Divided by the number of labels they make means.
         dtype: of the matrix products: float32, bfloat16, or float64 where the model is float64.
+        keep: where heads read one another, keep the graphs of this many, those nearest to the trunk: that
+            saves a forward pass of each.
     """
     active = len(weights)
     sums = torch.zeros(active, dtype=torch.float64, device=batch.tokens_BT.device)
@@ -70,7 +76,8 @@ def backward_head_by_head(
     def descend(draft: int, made: list[Tensor], arriving: Sequence[Tensor | None]) -> None:
         """Send back the loss of a state, and what later heads sent to all that was handed to them."""
         offset = model.offset(draft)
-        loss = linear_cross_entropy(made[0].flatten(0, 1), model.unembedding, batch.labels(offset), dtype)
+        matrix = model.unembedding_of(draft)
+        loss = linear_cross_entropy(made[0].flatten(0, 1), matrix, batch.labels(offset), dtype)
         sums[offset - 1] = loss.detach()
         ends = [(tensor, back) for tensor, back in zip(made, arriving, strict=True) if back is not None]
         torch.autograd.backward(
@@ -82,19 +89,17 @@ def backward_head_by_head(
         states, start = model.begin(batch.tokens_BT)
     cut = _leaf(states)
     cut_start = cut if start is states else _leaf(start)
-    carried = _walk(model, batch, cut_start, active, dtype) if model.chained else []
-    arriving: Sequence[Tensor | None] = [None] * len(carried[-1] if carried else [cut])
+    links = _walk(model, batch, cut_start, active, dtype=dtype, keep=keep)
+    arriving: Sequence[Tensor | None] = []
     for draft in range(active - 1, 0, -1):
-        handed = (
-            [cut_start] if not carried or draft == 1 else [_leaf(tensor) for tensor in carried[draft - 1]]
-        )
-        with _products(model, dtype):
-            made = model.step(draft, handed, batch.ahead_BTN)
-        descend(draft, made, arriving)
-        if carried:
+        handed, made = links.pop()
+        if made is None:
+            with _products(model, dtype):
+                made = model.step(draft, handed, batch.ahead_BTN)
+        descend(draft, made, arriving or [None] * len(made))
+        if model.chained:
             arriving = [tensor.grad for tensor in handed]
-            carried.pop()
-        del made
+        del handed, made
     descend(0, [cut], [None])
     ends = [(states, cut.grad)] if start is states else [(states, cut.grad), (start, cut_start.grad)]
     ends = [(tensor, back) for tensor, back in ends if back is not None]
@@ -114,20 +119,26 @@ def score_heads(model: MultiTokenModel, batch: TokenBatch, dtype: torch.dtype) -
                 handed = [start] if draft == 1 or not model.chained else made
                 made = model.step(draft, handed, batch.ahead_BTN)
             offset = model.offset(draft)
-            scores[offset] = score_rows(made[0].flatten(0, 1), model.unembedding, batch.labels(offset), dtype)
+            states_ND, matrix = made[0].flatten(0, 1), model.unembedding_of(draft)
+            scores[offset] = score_rows(states_ND, matrix, batch.labels(offset), dtype)
     return [scores[offset] for offset in sorted(scores)]
 
 
-@torch.no_grad()
 def _walk(
-    model: MultiTokenModel, batch: TokenBatch, start: Tensor, active: int, dtype: torch.dtype
-) -> list[list[Tensor]]:
-    """Return what each head is handed: [0] is s_0, for head 1."""
-    handed = [[start.detach()]]
-    with _products(model, dtype):
-        for draft in range(1, active):
-            handed.append(model.step(draft, handed[-1], batch.ahead_BTN))
-    return handed
+    model: MultiTokenModel, batch: TokenBatch, start: Tensor, active: int, *, dtype: torch.dtype, keep: int
+) -> list[tuple[list[Tensor], list[Tensor] | None]]:
+    """Return what each extra head is handed, cut from what made it; and what it makes of it, where kept."""
+    links: list[tuple[list[Tensor], list[Tensor] | None]] = []
+    handed = [start]
+    for draft in range(1, active):
+        made, kept = None, draft <= keep
+        if model.chained and (kept or draft < active - 1):
+            with torch.set_grad_enabled(kept), _products(model, dtype):
+                made = model.step(draft, handed, batch.ahead_BTN)
+        links.append((handed, made if kept else None))
+        if made is not None:
+            handed = [_leaf(tensor) for tensor in made]
+    return links
 
 
 def _leaf(tensor: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A language model that is trained to predict several tokens at once: a trunk and its extra heads.
 
 The trunk's state itself is scored for one token; every extra head makes a state that is scored for another,
-all by the same output matrix. With n = 1 this is an ordinary language model.
+all by the same output matrix, or each by one of its own. With n = 1 this is an ordinary language model.
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ class MultiTokenModel(nn.Module):
         anticausal: whether the trunk's state is scored for the token furthest ahead and every further head
             for one nearer, so that the last one predicts the next token (arXiv:2404.19737, appendix). Such a
             model cannot draft: its next token needs the whole chain.
+        own_unembedding: whether every extra head has an output matrix of its own. A model directory has no
+            place for them.
     """
 
-    def __init__(self, config: ModelConfig, *, anticausal: bool = False) -> None:
+    def __init__(
+        self, config: ModelConfig, *, anticausal: bool = False, own_unembedding: bool = False
+    ) -> None:
         super().__init__()
         self.config, self.anticausal = config, anticausal
         self.trunk = Trunk(config)
@@ -35,6 +39,9 @@ class MultiTokenModel(nn.Module):
         self.heads = (
             None if extra is None else HeadModules(extra, BlockShape.of(config, extra.intermediate_size))
         )
+        shape = (config.vocab_size, config.hidden_size)
+        own = self.n - 1 if own_unembedding else 0
+        self.unembeddings = nn.ParameterList(nn.Parameter(torch.empty(shape)) for _ in range(own))
         self._start()
 
     @property
@@ -55,9 +62,23 @@ class MultiTokenModel(nn.Module):
 
     @property
     def unembedding(self) -> Tensor:
-        """The output matrix [vocabulary, D] of all heads."""
+        """The trunk's output matrix [vocabulary, D], which scores all heads that have none of their own."""
         weight: Tensor = self.trunk.lm_head.weight
         return weight
+
+    @property
+    def why_not_stored(self) -> str | None:
+        """Why a model directory cannot hold this model and its heads; None: it can."""
+        if self.anticausal:
+            return "an anticausal chain cannot draft: its next token needs the whole chain"
+        if len(self.unembeddings):
+            return "a model directory has no place for output matrices of single heads"
+        return None
+
+    def unembedding_of(self, draft: int) -> Tensor:
+        """Return the matrix [vocabulary, D] that scores state `draft` (0: the trunk's)."""
+        own: Tensor = self.unembeddings[draft - 1] if draft and len(self.unembeddings) else self.unembedding
+        return own
 
     def offset(self, draft: int) -> int:
         """Return how many tokens ahead state `draft` (0: the trunk's) is scored: 1 is the next token."""
@@ -87,7 +108,8 @@ class MultiTokenModel(nn.Module):
         """Draw the first weights of the trunk; heads pass its state through (see `HeadModule`)."""
         depth = 2 * self.config.layers
         nn.init.normal_(self.embedding, std=0.02)
-        nn.init.normal_(self.unembedding, std=0.02)
+        for matrix in (self.unembedding, *self.unembeddings):
+            nn.init.normal_(matrix, std=0.02)
         for name, parameter in self.trunk.model.layers.named_parameters():
             if parameter.ndim == 2:
                 scale = 1 / math.sqrt(depth) if name.endswith(("o_proj.weight", "down_proj.weight")) else 1.0

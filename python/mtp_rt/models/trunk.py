@@ -65,6 +65,11 @@ class Trunk(nn.Module):
         states_BTD, taps_BTLD = self.states(tokens_BT, taps)
         return TrunkOutputs(self.lm_head(states_BTD), states_BTD, taps_BTLD)
 
+    def compile_blocks(self) -> None:
+        """Let PyTorch compile the blocks, all with one result; parameters keep their names."""
+        for block in self.model.layers:
+            block.compile()
+
     def states(self, tokens_BT: Tensor, taps: tuple[int, ...] = ()) -> tuple[Tensor, Tensor]:
         """Return states [B, T, D] and tapped layers [B, T, L, D], without logits."""
         positions_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)

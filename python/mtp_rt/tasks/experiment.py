@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -37,6 +38,7 @@ class ExperimentConfig:
         seeds: how many, from 0.
         batch: examples of a step.
         evaluate_every: steps between scores.
+        enough: training of a seed ends once the task's first score reaches this; above 1: after `steps`.
         threads: of PyTorch; 0: as it likes.
     """
 
@@ -52,6 +54,7 @@ class ExperimentConfig:
     weight_decay: float = 0.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     evaluate_every: int = 500
+    enough: float = 2.0
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -86,7 +89,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, model: MultiTokenModel) -> dict[str, float]:
-        """Return what the model does on examples kept back, by name, as shares from 0 to 1."""
+        """Return what the model does on examples kept back, as shares by name; what counts stands first."""
 
 
 def run_experiment(
@@ -122,12 +125,34 @@ def run_experiment(
                 raise ArgumentError(f"{path} was made with other settings; choose another --out")
             done["settings"] = asked
         for seed in range(len(done["seeds"]), fit.seeds):
-            model = make_model(task, fit, seed)
-            curve = _fit(model, task, fit, seed, lambda *told, seed=seed: report(seed, *told))
-            done["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-            done["seeds"].append({"seed": seed, **curve[-1], "curve": curve})
+            result = run_seed(task, fit, seed, report)
+            done["parameters"] = result.pop("parameters")
+            del result["cpu_seconds"]  # the same run gives the same file
+            done["seeds"].append(result)
             write_atomically(path, [(json.dumps(done, indent=2) + "\n").encode()])
     return done
+
+
+def run_seed(
+    task: Task,
+    fit: ExperimentConfig,
+    seed: int,
+    report: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
+) -> dict[str, Any]:
+    """Train and score one seed: its last `step`, `loss` and scores, `cpu_seconds`, `parameters` and `curve`.
+
+    Raises:
+        TrainingError: a loss is no number.
+    """
+    started, model = time.process_time(), make_model(task, fit, seed)
+    curve = _fit(model, task, fit, seed, lambda *told: report(seed, *told))
+    return {
+        "seed": seed,
+        **curve[-1],
+        "cpu_seconds": round(time.process_time() - started, 1),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "curve": curve,
+    }
 
 
 def make_model(task: Task, fit: ExperimentConfig, seed: int) -> MultiTokenModel:
@@ -190,6 +215,8 @@ def _fit(
             model.train()
             curve.append({"step": step + 1, "loss": loss, **scores})
             report(step + 1, scores)
+            if next(iter(scores.values())) >= fit.enough:
+                break
     return curve
 
 

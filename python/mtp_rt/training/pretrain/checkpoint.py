@@ -25,6 +25,7 @@ from mtp_rt.model_dir.safetensors import (
     parse_header,
 )
 from mtp_rt.training.files import write_atomically
+from mtp_rt.training.pretrain.sections import HeadsChoice, TrainingConfig
 
 CHECKPOINT = "checkpoint.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -37,7 +38,15 @@ _FREE = (
     "training.threads",
     "training.steps",
 )
-_ARCHITECTURE = ("model.", "heads.preset", "heads.n", "heads.compute_matched", "heads.intermediate_size")
+_ARCHITECTURE = (
+    "model.",
+    "heads.preset",
+    "heads.n",
+    "heads.compute_matched",
+    "heads.intermediate_size",
+    "heads.unembedding",
+)
+_DEFAULTS = {"heads": asdict(HeadsChoice()), "training": asdict(TrainingConfig())}
 
 
 @dataclass
@@ -160,7 +169,8 @@ def check_settings(path: Path, checkpoint: Checkpoint, settings: Mapping[str, An
     Raises:
         ArgumentError: it does not; names what has changed.
     """
-    begun, asked = _flat(checkpoint.settings), _flat(json.loads(json.dumps(settings)))
+    # A field that is younger than the checkpoint had its default.
+    begun, asked = _flat(_DEFAULTS) | _flat(checkpoint.settings), _flat(json.loads(json.dumps(settings)))
     names = [name for name in sorted(begun.keys() | asked.keys()) if begun.get(name) != asked.get(name)]
     names = [name for name in names if not name.startswith(_FREE)]
     if names:

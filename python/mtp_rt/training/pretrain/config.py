@@ -74,6 +74,11 @@ class TrainConfig:
         trunk = ModelConfig(**fields, extra_heads=None)
         return ModelConfig(**fields, extra_heads=self._extra_heads(trunk))
 
+    def kept_graphs(self) -> int:
+        """Return of how many heads the graphs are kept: three blocks of a chain take the memory of layers."""
+        chained = PRESETS[self._wired_as()].wiring == "chained"
+        return 3 if chained and self._matched() and not self.training.recompute else 0
+
     def _extra_heads(self, trunk: ModelConfig) -> HeadsConfig | None:
         choice = self.heads
         if choice.n == 1:
@@ -92,5 +97,7 @@ class TrainConfig:
         return "causal" if self.heads.preset == "anticausal" else self.heads.preset
 
     def _trunk_layers(self) -> int:
-        matched = self.heads.compute_matched and PRESETS[self._wired_as()].body == "block"
-        return self.model.layers - (self.heads.n - 1 if matched else 0)
+        return self.model.layers - (self.heads.n - 1 if self._matched() else 0)
+
+    def _matched(self) -> bool:
+        return self.heads.compute_matched and PRESETS[self._wired_as()].body == "block"

@@ -1,4 +1,4 @@
-"""Documents from text files, JSON lines, parquet files and folders."""
+"""Documents from text files, JSON lines, parquet files, folders and named data sets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mtp_rt.errors import ArgumentError, UnsupportedError
+from mtp_rt.training.pretrain.named_dataset import PREFIX, named_dataset
 
 _JSON_LINES = {".jsonl", ".ndjson"}
 
@@ -33,18 +34,22 @@ class Reader:
 
         Raises:
             ArgumentError: a file is missing, holds no text or no such field, or there is no document at all.
-            UnsupportedError: a parquet file, without the library that reads it.
+            UnsupportedError: a parquet file or a named data set, without the library that reads it.
         """
         found = False
         for source in sources:
-            path = Path(source)
-            texts = self._folder(path) if path.is_dir() else self._file(path)
-            for text in texts:
+            for text in self._source(source):
                 if text.strip():
                     found = True
                     yield text
         if not found:
             raise ArgumentError(f"data: {', '.join(sources)}: no text in there{self._skipped_note()}")
+
+    def _source(self, source: str) -> Iterator[str]:
+        if source.startswith(PREFIX):
+            return named_dataset(source, self.field)
+        path = Path(source)
+        return self._folder(path) if path.is_dir() else self._file(path)
 
     def _folder(self, folder: Path) -> Iterator[str]:
         for path in sorted(folder.rglob("*")):

@@ -36,14 +36,12 @@ def write_model(
         acceptance: how often each draft stands, for config.json.
 
     Raises:
-        UnsupportedError: an anticausal chain, which cannot draft.
+        UnsupportedError: a model directory cannot hold it (see `MultiTokenModel.why_not_stored`).
         ArgumentError: a weight cannot be stored in its kind.
         OSError: the disk is full or not writable.
     """
-    if model.anticausal:
-        raise UnsupportedError(
-            "preset anticausal trains and evaluates only: its next token needs the whole chain"
-        )
+    if model.why_not_stored is not None:
+        raise UnsupportedError(f"this model trains and evaluates only: {model.why_not_stored}")
     config = model.config
     heads = config.extra_heads
     if heads is not None:

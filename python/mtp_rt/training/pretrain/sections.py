@@ -21,7 +21,7 @@ class DataConfig:
     """Texts to learn from.
 
     Attributes:
-        train: files (text, .jsonl, .parquet) and folders.
+        train: files (text, .jsonl, .parquet), folders, and names behind "datasets:".
         validation: likewise; empty: a share of `train`.
         validation_share: of the documents of `train`, chosen by their hashes.
         field: of JSON lines and parquet files that holds the text.
@@ -99,6 +99,8 @@ class HeadsChoice:
         beta: base of the rule of that name.
         warm_up: steps over which heads 2 .. n gain their weight.
         curriculum: whether the number of heads grows or shrinks while training.
+        unembedding: "shared": one output matrix for all heads; "own": one for each, which trains and
+            evaluates only.
     """
 
     preset: str = "gloeckle"
@@ -110,6 +112,7 @@ class HeadsChoice:
     beta: float = 0.8
     warm_up: int = 0
     curriculum: Curriculum = "none"
+    unembedding: Literal["shared", "own"] = "shared"
 
     def __post_init__(self) -> None:
         """Check the names and numbers."""
@@ -133,6 +136,7 @@ class TrainingConfig:
         final_rate: the last learning rate as a share of the peak.
         weight_decay: of the matrices in layers and heads.
         recompute: keep only the blocks' inputs for the backward pass.
+        compile: let PyTorch compile the blocks of the trunk.
         evaluate_every, checkpoint_every: steps between; both also happen at the end.
         evaluate_sequences: of the validation text in each evaluation.
         threads: of PyTorch; 0: as it likes.
@@ -151,6 +155,7 @@ class TrainingConfig:
     clip: float = 1.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     recompute: bool = False
+    compile: bool = False
     seed: int = 0
     evaluate_every: int = 250
     evaluate_sequences: int = 64

@@ -1,4 +1,4 @@
-"""Settings from TOML text and `name=value` overrides into frozen dataclasses, every field checked.
+"""Settings from tables and `name=value` overrides into frozen dataclasses, every field checked.
 
 A dataclass whose fields are dataclasses is a table of tables. Field types may be bool, int, float, str,
 tuples of those, choices (Literal), dataclasses, and any of these or None.
@@ -11,7 +11,6 @@ import sys
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from mtp_rt.errors import ArgumentError
@@ -22,20 +21,6 @@ else:
     import tomli as tomllib
 
 Settings = TypeVar("Settings")
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file.
-
-    Raises:
-        ArgumentError: it cannot be read, or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ArgumentError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ArgumentError(f"{path}: is not TOML: {error}") from error
 
 
 def override(tables: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
@@ -114,7 +99,7 @@ def _checked(hint: Any, value: Any, where: str, name: str) -> Any:
     origin, choices = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         (inner,) = [choice for choice in choices if choice is not type(None)]
-        return _checked(inner, value, where, name)
+        return None if value is None else _checked(inner, value, where, name)
     if origin is Literal:
         if value in choices:
             return value

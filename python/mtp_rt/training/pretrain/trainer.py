@@ -94,8 +94,14 @@ class Trainer:
         self.vocabulary = open_vocabulary(config.data.tokenizer, config.data.end_token)
         torch.manual_seed(config.training.seed)
         described = config.model_config(self.vocabulary.size, self.vocabulary.end)
-        self.model = MultiTokenModel(described, anticausal=config.heads.preset == "anticausal")
+        self.model = MultiTokenModel(
+            described,
+            anticausal=config.heads.preset == "anticausal",
+            own_unembedding=config.heads.unembedding == "own",
+        )
         self.model.trunk.recompute = config.training.recompute
+        if config.training.compile:
+            self.model.trunk.compile_blocks()
         self.model.to(self._device)
         self._optimizer = self._make_optimizer()
         self.place = self._set_up()
@@ -171,7 +177,9 @@ class Trainer:
         self._optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(len(weights), dtype=torch.float64)
         for batch in batches:
-            sums += backward_head_by_head(self.model, batch.to(self._device), scales, self._dtype).cpu()
+            sums += backward_head_by_head(
+                self.model, batch.to(self._device), scales, self._dtype, keep=self.config.kept_graphs()
+            ).cpu()
         losses = (sums / counts).tolist()
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), training.clip))
         self._check_finite(losses, norm)
@@ -191,12 +199,12 @@ class Trainer:
             )
 
     def _measure(self) -> Report:
-        """Return how the model does; it lies in OUT/model afterwards, unless it cannot draft."""
+        """Return how the model does; it lies in OUT/model afterwards, if a model directory can hold it."""
         training, place, text = self._training, self.place, self.data.validation
         self.model.eval()
         dev = evaluate(self.model, text, training.sequence, training.evaluate_sequences, self._dtype)
         live = None
-        if not self.model.anticausal:
+        if self.model.why_not_stored is None:
             live = write_and_measure(self.model, self.vocabulary, text, self.config, self._out / MODEL)
         return Report(place.step, place.tokens, place.seconds, dev, live)
 
@@ -216,7 +224,7 @@ class Trainer:
         decayed: list[Tensor] = []
         others: list[Tensor] = []
         for name, parameter in self.model.named_parameters():
-            outer = parameter.ndim < 2 or "embed_tokens" in name or "lm_head" in name
+            outer = parameter.ndim < 2 or "embed" in name or "lm_head" in name
             (others if outer else decayed).append(parameter)
         groups: list[dict[str, Any]] = [
             {"params": decayed, "weight_decay": self._training.weight_decay},
