@@ -215,6 +215,22 @@ def planted_faults(result: Entry) -> str:
     return f"{result['killed']} of {result['planted']} faults killed by the tests they name.{left}\n"
 
 
+def training_speed(result: Entry) -> str:
+    rows = []
+    for name, one in result["systems"].items():
+        of = [one["ratio_plain"], one["ratio_n1"]]
+        ratios = [f"{ratio['median']:.2f} ({ratio['low']:.2f} .. {ratio['high']:.2f})" for ratio in of]
+        rows.append([name, f"{one['tokens_per_second']:,.0f}", *ratios])
+    kinds = ("head_by_head_mb", "one_graph_mb")
+    peaks = [[n, *(f"{peak[kind]:.0f}" for kind in kinds)] for n, peak in result["memory"].items()]
+    return (
+        table(["system", "tokens/s", "of the plain loop", "of n = 1"], rows)
+        + f"\n{listed(result['shape'] | result['versions'])}; threads {result['threads']}, rounds "
+        + f"{result['repeat']}. Peak memory of training, MB, with a vocabulary of 8,192:\n\n"
+        + table(["tokens at once", "head by head", "one graph"], peaks)
+    )
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "peers": ("Against other runtimes", peers),
     "decode": ("Drafts against plain decoding", decode),
@@ -227,6 +243,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "equality": ("The same text", equality),
     "equality_prompts": ("The same text over mtp-bench", equality),
     "planted_faults": ("Faults planted in the code", planted_faults),
+    "training_speed": ("Training from scratch", training_speed),
     "startup": ("Start and memory", startup),
     "wheel": ("Wheel", wheel),
 }

@@ -23,6 +23,7 @@ record accuracy -- python benchmarks/accuracy.py
 record equality -- python benchmarks/equality.py
 record equality_prompts -- python benchmarks/equality_prompts.py --prompts build/mtp_bench.jsonl
 record planted_faults -- python tests/planted_faults/run.py --json
+record training_speed -- python benchmarks/training_speed.py
 record startup -- python benchmarks/startup.py
 record wheel -- python benchmarks/wheel.py
 python benchmarks/report.py
