@@ -34,7 +34,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "engines/cuda": (set(), {"error", "engine"}),
     "bindings": ({"base", "io", "sampling", "decode", "engines", "engines/cuda", "engines/native"}, {"*"}),
-    # Built on its own and opened by name: nothing of it may be included elsewhere.
+    "bindings/testing": (
+        {"bindings", "base", "io", "sampling", "decode", "engines", "engines/native", "cuda"},
+        {"*"},
+    ),
+    # Built on its own and opened by name: only its tests may include it.
     "cuda": ({"base", "sampling", "decode", "engines", "engines/cuda"}, {"*"}),
 }
 PUBLIC_ORDER = ["token", "error", "model_config", "model_dir", "sampling", "engine", "acceptance", "drafting"]
@@ -43,7 +47,7 @@ PUBLIC_ORDER += ["sequence", "decoder", "cost_curve", "scheduler", "mtp_rt"]
 
 def room(path: Path) -> str:
     if path.is_relative_to(ROOT / "cpp" / "bindings"):
-        return "bindings"
+        return "bindings/testing" if path.parent.name == "testing" else "bindings"
     if path.is_relative_to(CUDA):
         return "cuda"
     parts = path.relative_to(SOURCES).parts

@@ -9,4 +9,6 @@ NB_MODULE(_core_testing, module) {
   mtp_rt::testing::bind_decode(module);
   mtp_rt::testing::bind_fakes(module);
   mtp_rt::testing::bind_kernels(module);
+  mtp_rt::testing::bind_device_kernels(module);
+  mtp_rt::testing::bind_device_loop(module);
 }

@@ -9,5 +9,7 @@ void bind_io(nanobind::module_& module);
 void bind_decode(nanobind::module_& module);
 void bind_fakes(nanobind::module_& module);
 void bind_kernels(nanobind::module_& module);
+void bind_device_kernels(nanobind::module_& module);
+void bind_device_loop(nanobind::module_& module);
 
 }  // namespace mtp_rt::testing

@@ -46,4 +46,18 @@ MTP_RT_HOST_DEVICE inline double mass(float z) {
   return (static_cast<double>(math::exp(z)) + kRound) - kRound;
 }
 
+/// mass(z) in its units, without double precision.
+MTP_RT_HOST_DEVICE inline std::uint64_t mass_units(float z) {
+  constexpr float kRound = 0x1p23F;  // floats from here on are integers
+  const float units = math::exp(z) * 0x1p32F;
+  return static_cast<std::uint64_t>(units < kRound ? (units + kRound) - kRound : units);
+}
+
+/// False where z + gumbel(bits) is below `needed` for sure, without a logarithm: gumbel noise of u is at most
+/// -log(1 - u). The slack is more than float arithmetic loses.
+MTP_RT_HOST_DEVICE inline bool may_reach(float z, float needed, std::uint32_t bits) {
+  const float gap = z - needed;
+  return static_cast<float>(~bits) <= math::exp(gap < 0.0F ? gap : 0.0F) * (0x1p32F * 1.0001F) + 4.0F;
+}
+
 }  // namespace mtp_rt

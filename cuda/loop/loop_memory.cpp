@@ -1,0 +1,114 @@
+#include "loop/loop_memory.h"
+
+#include <string>
+
+#include "mtp_rt/error.h"
+
+namespace mtp_rt::cuda {
+namespace {
+
+std::size_t product(std::int32_t a, std::int32_t b, std::int32_t c = 1) {
+  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b) * static_cast<std::size_t>(c);
+}
+
+}  // namespace
+
+LoopMemory::LoopMemory(std::int32_t slots, std::int32_t context, std::int32_t vocab)
+    : slot_count_(slots),
+      context_(context),
+      vocab_(vocab),
+      slots_(product(slots, 1)),
+      tokens_(product(slots, context)),
+      stops_(product(slots, kMaxStops)),
+      bias_(product(slots, kMaxBias)) {
+  const std::vector<SlotState> empty(slots_.size());
+  slots_.upload(empty, nullptr);
+  check(cudaStreamSynchronize(nullptr), "clearing the loop's state");
+}
+
+LoopState LoopMemory::view() const noexcept {
+  return {slots_.data(), tokens_.data(), counts_.data(), stops_.data(), bias_.data(), context_, vocab_};
+}
+
+void LoopMemory::check_slot(Slot slot) const {
+  if (slot >= 0 && slot < slot_count_) return;
+  throw ArgumentError("slot: " + std::to_string(slot) + " is outside 0 .. " +
+                      std::to_string(slot_count_ - 1));
+}
+
+void LoopMemory::admit(Slot slot, const Request& request, std::span<const Token> tokens,
+                       cudaStream_t stream) {
+  check_slot(slot);
+  if (tokens.empty() || tokens.size() > static_cast<std::size_t>(context_) ||
+      tokens.size() < request.prompt.size()) {
+    throw ArgumentError("tokens: " + std::to_string(tokens.size()) + " behind a prompt of " +
+                        std::to_string(request.prompt.size()) + " in a context of " +
+                        std::to_string(context_));
+  }
+  const SlotStart start = slot_start(request, tokens, vocab_);
+  if (!start.counts.empty() && !has_counts()) {
+    counts_ = DeviceBuffer<Tally>(product(slot_count_, vocab_));
+    counts_.fill(0, stream);
+  }
+  tokens_.upload(start.tokens, stream, product(slot, context_));
+  if (!start.counts.empty()) counts_.upload(start.counts, stream, product(slot, vocab_));
+  if (!start.stops.empty()) stops_.upload(start.stops, stream, product(slot, kMaxStops));
+  if (!start.bias.empty()) bias_.upload(start.bias, stream, product(slot, kMaxBias));
+  slots_.upload({&start.state, 1}, stream, product(slot, 1));
+}
+
+void LoopMemory::release(Slot slot, cudaStream_t stream) {
+  check_slot(slot);
+  const SlotState empty;
+  slots_.upload({&empty, 1}, stream, product(slot, 1));
+}
+
+StepMemory::StepMemory(std::int32_t batch, std::int32_t width, std::int32_t vocab)
+    : batch_(batch),
+      width_(width),
+      slots_(product(batch, 1)),
+      drafts_(product(batch, width - 1)),
+      parents_(product(batch, width - 1)),
+      draft_counts_(product(batch, 1)),
+      picks_(product(batch, width)),
+      tokens_(product(batch, width)),
+      kept_(product(batch, width)),
+      outcomes_(product(batch, 1)),
+      input_tokens_(product(batch, width)),
+      positions_(product(batch, width)),
+      lengths_(product(batch, 1)),
+      tree_(product(batch, width, width)),
+      logits_(product(batch, width, vocab)),
+      scratch_(product(batch, width, vocab)),
+      host_outcomes_(product(batch, 1)),
+      host_tokens_(product(batch, width)) {}
+
+StepRows StepMemory::rows() const noexcept {
+  return {batch_, width_, slots_.data(), drafts_.data(), parents_.data(), draft_counts_.data()};
+}
+
+StepResults StepMemory::results() const noexcept {
+  return {picks_.data(), tokens_.data(), kept_.data(), outcomes_.data()};
+}
+
+VerifyInputs StepMemory::inputs() const noexcept {
+  return {input_tokens_.data(), positions_.data(), lengths_.data(), tree_.data()};
+}
+
+StepScores StepMemory::scores() const noexcept { return {logits_.data(), scratch_.data(), nullptr}; }
+
+void StepMemory::set_slots(std::span<const std::int32_t> slots, cudaStream_t stream) {
+  if (slots.size() != slots_.size()) {
+    throw ArgumentError("slots: " + std::to_string(slots.size()) + " for a step of " +
+                        std::to_string(batch_));
+  }
+  slots_.upload(slots, stream);
+  draft_counts_.fill(0, stream);
+}
+
+void StepMemory::read_back(cudaStream_t stream) {
+  outcomes_.download(host_outcomes_.values(), stream);
+  tokens_.download(host_tokens_.values(), stream);
+}
+
+}  // namespace mtp_rt::cuda

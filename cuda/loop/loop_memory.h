@@ -1,0 +1,86 @@
+// The GPU memory behind the loop's state and the steps of one shape.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/step_types.h"
+#include "loop/slot_start.h"
+#include "runtime/memory.h"
+
+namespace mtp_rt::cuda {
+
+/// State of all sequences; used by one thread at a time.
+class LoopMemory {
+ public:
+  /// Throws CapacityError where the GPU's memory does not suffice.
+  LoopMemory(std::int32_t slots, std::int32_t context, std::int32_t vocab);
+
+  [[nodiscard]] LoopState view() const noexcept;
+
+  /// Puts a sequence into a slot, behind what `stream` does. The memory of counts is taken when the first one
+  /// with penalties comes, so graphs that were captured before hold another view: compare has_counts().
+  /// Throws ArgumentError on a slot or a length out of range, UnsupportedError as slot_start() does.
+  void admit(Slot slot, const Request& request, std::span<const Token> tokens, cudaStream_t stream);
+
+  /// Ends a slot's sequence, behind what `stream` does.
+  void release(Slot slot, cudaStream_t stream);
+
+  [[nodiscard]] bool has_counts() const noexcept { return counts_.size() > 0; }
+
+ private:
+  void check_slot(Slot slot) const;
+
+  std::int32_t slot_count_;
+  std::int32_t context_;
+  std::int32_t vocab_;
+  DeviceBuffer<SlotState> slots_;
+  DeviceBuffer<Token> tokens_;
+  DeviceBuffer<Tally> counts_;
+  DeviceBuffer<Token> stops_;
+  DeviceBuffer<Bias> bias_;
+};
+
+/// Rows, results and inputs of the steps of one batch and width.
+class StepMemory {
+ public:
+  StepMemory(std::int32_t batch, std::int32_t width, std::int32_t vocab);
+
+  [[nodiscard]] StepRows rows() const noexcept;
+  [[nodiscard]] StepResults results() const noexcept;
+  [[nodiscard]] VerifyInputs inputs() const noexcept;
+  [[nodiscard]] StepScores scores() const noexcept;  // logits are where verify writes
+  [[nodiscard]] float* logits() const noexcept { return logits_.data(); }
+
+  /// Sets the slots of the next steps [batch], without drafts, behind what `stream` does.
+  void set_slots(std::span<const std::int32_t> slots, cudaStream_t stream);
+
+  /// Enqueues copies of outcomes [batch] and committed tokens [batch, width] into pinned memory.
+  void read_back(cudaStream_t stream);
+
+  /// What read_back() brought, once the stream has come so far.
+  [[nodiscard]] std::span<const StepOutcome> outcomes() const noexcept { return host_outcomes_.values(); }
+  [[nodiscard]] std::span<const Token> tokens() const noexcept { return host_tokens_.values(); }
+
+ private:
+  std::int32_t batch_;
+  std::int32_t width_;
+  DeviceBuffer<std::int32_t> slots_;
+  DeviceBuffer<Token> drafts_;
+  DeviceBuffer<std::int32_t> parents_;
+  DeviceBuffer<std::int32_t> draft_counts_;
+  DeviceBuffer<Token> picks_;
+  DeviceBuffer<Token> tokens_;
+  DeviceBuffer<std::int32_t> kept_;
+  DeviceBuffer<StepOutcome> outcomes_;
+  DeviceBuffer<std::int64_t> input_tokens_;
+  DeviceBuffer<std::int64_t> positions_;
+  DeviceBuffer<std::int64_t> lengths_;
+  DeviceBuffer<bool> tree_;
+  DeviceBuffer<float> logits_;
+  DeviceBuffer<float> scratch_;
+  PinnedBuffer<StepOutcome> host_outcomes_;
+  PinnedBuffer<Token> host_tokens_;
+};
+
+}  // namespace mtp_rt::cuda

@@ -1,0 +1,171 @@
+// The CUDA kernels on a GPU against the host's functions: picks, drafts, whole steps in a captured graph,
+// moved and gathered rows. Exit status 77 where there is no GPU.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <numeric>
+#include <span>
+#include <vector>
+
+#include "cuda_cases.h"
+#include "kernels/kernels.h"
+#include "loop/loop_memory.h"
+#include "mtp_rt/acceptance.h"
+#include "runtime/memory.h"
+#include "runtime/stream.h"
+
+namespace mtp_rt::cuda {
+namespace {
+
+constexpr std::int32_t kWidth = 6;
+constexpr std::int32_t kBatch = 4;
+
+int failures = 0;
+
+template <typename Value>
+void expect_equal(const Value& found, const Value& expected, const char* what, int round) {
+  if (found == expected) return;
+  std::printf("%s differ in round %d\n", what, round);
+  ++failures;
+}
+
+/// Fills the scores of a tree's rows and returns the host's picks. About half of the drafts become right: a
+/// row's pick becomes the token of its first child, whose own row comes later.
+std::vector<Token> make_step(const Expected& sequence, DraftTree& tree, std::span<float> logits,
+                             Random& random) {
+  const std::size_t vocab = logits.size() / kWidth;
+  for (std::int32_t i = below(random, kWidth); i > 0; --i) {
+    tree.parents.push_back(below(random, tree.tokens.size() + 1));
+    tree.tokens.push_back(below(random, vocab));
+  }
+  std::vector<Token> picks;
+  for (std::size_t row = 0; row <= tree.tokens.size(); ++row) {
+    const std::span<float> scores = logits.subspan(row * vocab, vocab);
+    fill_row(scores, random);
+    picks.push_back(sequence.pick_behind(tree, static_cast<std::int32_t>(row), scores));
+    const auto child = std::ranges::find(tree.parents, static_cast<std::int32_t>(row));
+    if (child == tree.parents.end() || random() % 4 == 0) continue;
+    tree.tokens[static_cast<std::size_t>(child - tree.parents.begin())] = picks.back();
+  }
+  return picks;
+}
+
+template <typename Value>
+void put(Value* to, std::span<const Value> values) {
+  check(cudaMemcpy(to, values.data(), values.size_bytes(), cudaMemcpyHostToDevice), "copying to the GPU");
+}
+
+void put_drafts(const StepRows& rows, std::size_t sequence, const DraftTree& tree) {
+  const std::size_t first = sequence * (kWidth - 1);
+  const auto count = static_cast<std::int32_t>(tree.tokens.size());
+  put<Token>(rows.drafts + first, tree.tokens);
+  put<std::int32_t>(rows.parents + first, tree.parents);
+  put<std::int32_t>(rows.draft_counts + sequence, {&count, 1});
+}
+
+/// Steps of a batch, launched as one captured graph.
+void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
+  Random random(static_cast<unsigned>(vocab));
+  LoopMemory loop(kBatch, kContext, vocab);
+  StepMemory step(kBatch, kWidth, vocab);
+  std::vector<Expected> sequences(kBatch);
+  std::vector<std::int32_t> slots;
+  for (Expected& sequence : sequences) {
+    sequence.request = make_request(vocab, random);
+    sequence.text = sequence.request.prompt;
+    slots.push_back(static_cast<std::int32_t>(slots.size()));
+    loop.admit(slots.back(), sequence.request, sequence.text, stream.get());
+  }
+  step.set_slots(slots, stream.get());
+  stream.wait();
+  const Graph graph(stream.get(), [&](cudaStream_t s) {
+    enqueue_lay_rows(loop.view(), step.rows(), step.inputs(), s);
+    enqueue_pick(loop.view(), step.rows(), step.scores(), step.results().picks, s);
+    enqueue_commit(loop.view(), step.rows(), step.results(), s);
+    step.read_back(s);
+  });
+  std::vector<float> logits(static_cast<std::size_t>(vocab) * kWidth);
+  for (int round = 0; round < rounds; ++round) {
+    std::vector<std::vector<Token>> expected(kBatch);
+    for (std::size_t b = 0; b < kBatch; ++b) {
+      DraftTree tree;
+      const std::vector<Token> picks = make_step(sequences[b], tree, logits, random);
+      if (!sequences[b].ended) expected[b] = sequences[b].take(tree, picks);
+      put<float>(step.logits() + b * logits.size(), logits);
+      put_drafts(step.rows(), b, tree);
+    }
+    graph.launch(stream.get());
+    stream.wait();
+    for (std::size_t b = 0; b < kBatch; ++b) {
+      const StepOutcome& outcome = step.outcomes()[b];
+      const auto committed = step.tokens().subspan(b * kWidth, static_cast<std::size_t>(outcome.count));
+      expect_equal(std::vector(committed.begin(), committed.end()), expected[b], "committed tokens", round);
+      expect_equal(outcome.ending != Ending::none, sequences[b].ended, "endings", round);
+    }
+  }
+}
+
+/// Rows of a cache move, states are gathered and tokens embedded, in units of 16 and of 2 bytes.
+void check_copies(std::int32_t row_bytes, const Stream& stream) {
+  constexpr std::int32_t kPlaces = 12;
+  const std::int32_t units = row_bytes / 2;
+  std::vector<std::uint16_t> cache(static_cast<std::size_t>(2 * 3 * kPlaces * units));  // 2 slots, 3 heads
+  std::iota(cache.begin(), cache.end(), std::uint16_t{0});
+  DeviceBuffer<std::uint16_t> memory(cache.size());
+  DeviceBuffer<std::uint16_t> to(static_cast<std::size_t>(2 * units));
+  DeviceBuffer<void*> matrices(1);
+  StepMemory step(1, kWidth, 8);
+  memory.upload(cache, stream.get());
+  void* matrix = memory.data();
+  matrices.upload({&matrix, 1}, stream.get());
+  step.set_slots(std::vector<std::int32_t>{1}, stream.get());
+  const StepOutcome outcome{.count = 3, .accepted = 2, .place = 4, .last_row = 5, .ending = Ending::none};
+  stream.wait();
+  put<StepOutcome>(step.results().outcomes, {&outcome, 1});
+  put<std::int32_t>(step.results().kept, std::vector<std::int32_t>{0, 2, 5});
+  enqueue_move({matrices.data(), 1, 3, kPlaces, row_bytes}, step.rows(), step.results(), stream.get());
+  const auto row = [&](std::vector<std::uint16_t>& values, std::int32_t index) {
+    return values.begin() + static_cast<std::ptrdiff_t>(index) * units;
+  };
+  std::vector<std::uint16_t> found(cache.size());
+  memory.download(found, stream.get());
+  stream.wait();
+  for (std::int32_t head = 3; head < 6; ++head) {
+    std::copy_n(row(cache, head * kPlaces + 6), units, row(cache, head * kPlaces + 5));
+    std::copy_n(row(cache, head * kPlaces + 9), units, row(cache, head * kPlaces + 6));
+  }
+  expect_equal(found, cache, "moved rows", row_bytes);
+
+  std::vector<std::uint16_t> rows(static_cast<std::size_t>(2 * units));
+  enqueue_gather_state(memory.data(), to.data(), static_cast<std::size_t>(row_bytes), step.rows(),
+                       step.results().outcomes, stream.get());
+  to.download(rows, stream.get());
+  stream.wait();
+  expect_equal(std::vector(row(rows, 0), row(rows, 1)), std::vector(row(cache, 5), row(cache, 6)), "states",
+               row_bytes);
+
+  put<Token>(step.results().tokens, std::vector<Token>{7, 2});
+  enqueue_embed(memory.data(), step.results().tokens, to.data(), static_cast<std::size_t>(row_bytes), 2,
+                stream.get());
+  to.download(rows, stream.get());
+  stream.wait();
+  std::vector<std::uint16_t> expected(row(cache, 7), row(cache, 8));
+  expected.insert(expected.end(), row(cache, 2), row(cache, 3));
+  expect_equal(rows, expected, "embeddings", row_bytes);
+}
+
+}  // namespace
+}  // namespace mtp_rt::cuda
+
+int main() {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::puts("skipped: no GPU");
+    return 77;
+  }
+  const mtp_rt::cuda::Stream stream;
+  for (const std::int32_t vocab : {1000, 49152, 151936}) mtp_rt::cuda::check_steps(vocab, 40, stream);
+  for (const std::int32_t bytes : {32, 6}) mtp_rt::cuda::check_copies(bytes, stream);
+  std::printf("%d differences\n", mtp_rt::cuda::failures);
+  return mtp_rt::cuda::failures == 0 ? 0 : 1;
+}
