@@ -17,7 +17,7 @@ ptxas info    : Compiling entry function '_ZN6mtp_rt4cuda4pickItEEvi' for 'sm_75
 ptxas info    : Function properties for _ZN6mtp_rt4cuda4pickItEEvi
     16 bytes stack frame, 8 bytes spill stores, 4 bytes spill loads
 ptxas info    : Used 63 registers, used 1 barriers, 16 bytes cumulative stack size, 17224 bytes smem
-ptxas info    : Compiling entry function '_ZN6mtp_rt4cuda6acceptEi' for 'sm_75'
+ptxas info    : Compiling entry function '_ZN6mtp_rt4cuda6acceptEi' for 'sm_90'
 ptxas info    : Function properties for _ZN6mtp_rt4cuda6acceptEi
     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
 ptxas info    : Used 38 registers, used 0 barriers
@@ -36,10 +36,9 @@ def script() -> ModuleType:
 
 @pytest.mark.skipif(shutil.which("c++filt") is None, reason="needs c++filt")
 def test_the_report_is_read(script: ModuleType) -> None:
-    assert script.parse(REPORT) == {
-        "pick<uint16>": {"registers": 63, "shared_bytes": 17224, "stack_bytes": 16, "spill_bytes": 12},
-        "accept": {"registers": 38, "shared_bytes": 0, "stack_bytes": 0, "spill_bytes": 0},
-    }
+    pick = {"registers": 63, "shared_bytes": 17224, "stack_bytes": 16, "spill_bytes": 12}
+    accept = {"registers": 38, "shared_bytes": 0, "stack_bytes": 0, "spill_bytes": 0}
+    assert script.parse(REPORT) == {"sm_75": {"pick<uint16>": pick}, "sm_90": {"accept": accept}}
 
 
 @pytest.mark.slow
@@ -47,7 +46,7 @@ def test_the_report_is_read(script: ModuleType) -> None:
 def test_kernels_keep_their_limits(script: ModuleType, tmp_path: Path) -> None:
     """Nothing spills, a block of a pick has the registers to run, and every kernel has a limit."""
     limits = json.loads((ROOT / "cuda" / "resource_limits.json").read_text())
-    found = script.resources("90", tmp_path / "build")
+    found = script.resources(["90"], tmp_path)["sm_90"]
     assert found.keys() == limits.keys()
     for kernel, used in found.items():
         assert used["spill_bytes"] == 0, kernel

@@ -1,6 +1,7 @@
 // Marks the functions that the CPU and the CUDA kernels share.
 //
-// MTP_RT_HOST_DEVICE: called on both. MTP_RT_DEVICE: parts of kernels, which the tests run on the host as well.
+// MTP_RT_HOST_DEVICE: called on both. MTP_RT_DEVICE: parts of kernels, which the tests run on the host as
+// well.
 #pragma once
 
 #if defined(__CUDACC__)

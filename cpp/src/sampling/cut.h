@@ -1,5 +1,5 @@
-// One order of a row's entries, most likely first, lower id first among equals, and cuts through it: shared by
-// the CPU and the CUDA sampler.
+// One order of a row's entries, most likely first, lower id first among equals, and cuts through it: shared
+// by the CPU and the CUDA sampler.
 #pragma once
 
 #include <limits>
