@@ -62,7 +62,7 @@ def test_the_page_shows_the_committed_results(script: Callable[[str], ModuleType
 
 
 def test_of_an_arm_everything_is_shared(script: Callable[[str], ModuleType]) -> None:
-    """Oracle: one bit, the arm, and the node behind it follows; of a name, X is what is shared and what is not."""
+    """Oracle: one bit, the arm, and the node behind it follows; of a name, H(X) is H(X|Y) + I(X;Y)."""
     parts = script("experiments_report").decompositions()
     arm, name = parts["path_star, the arm"], parts["induction, a name"]
     assert (arm.x_given_y, arm.shared, arm.y_given_x) == pytest.approx((0, 1, 0), abs=1e-9)
