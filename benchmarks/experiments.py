@@ -48,6 +48,7 @@ def star(objective: str, fit: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 # What docs/experiments.md calls a run: its task, and the tables that `mtp-rt train task:NAME --set` fills.
 EXPERIMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "path_star ntp": star("ntp", SMALL),
+    "path_star ntp, longer": star("ntp", SMALL | {"steps": 3000}),
     "path_star reverse": star("reverse", SMALL),
     "path_star teacherless": star("teacherless", SMALL),
     "path_star mtp 5": star("mtp", SMALL),

@@ -141,7 +141,8 @@ class Attention(nn.Module):
         return x_BTC.unflatten(-1, (-1, self.shape.head_dim)).transpose(1, 2)
 
     def _repeat(self, x_BGTK: Tensor) -> Tensor:
-        return x_BGTK.repeat_interleave(self.shape.heads // self.shape.kv_heads, dim=1)
+        times = self.shape.heads // self.shape.kv_heads
+        return x_BGTK if times == 1 else x_BGTK.repeat_interleave(times, dim=1)  # once would copy
 
     def _rotate(self, x: Tensor, positions_T: Tensor) -> Tensor:
         return rotate(x, positions_T, self.shape.rope_theta, self.shape.rope_layout)
