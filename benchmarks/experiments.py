@@ -33,7 +33,8 @@ SMALL: dict[str, Any] = {"hidden_size": 32, "layers": 3, "heads": 1, "learning_r
 SMALL |= {"steps": 1500, "evaluate_every": 150, "enough": 0.99}
 WIDE: dict[str, Any] = {"hidden_size": 64, "layers": 4, "heads": 2, "learning_rate": 2e-3, "batch": 64}
 WIDE |= {"steps": 4000, "evaluate_every": 250, "enough": 0.99}
-STORY: dict[str, Any] = {"hidden_size": 32, "layers": 3, "heads": 1, "learning_rate": 4e-3, "batch": 16}
+NAMES: dict[str, Any] = {"length": 64, "words": 40, "density": 0.25, "names": 2, "cast": 1500, "test": 200}
+STORY: dict[str, Any] = {"hidden_size": 32, "layers": 3, "heads": 1, "learning_rate": 4e-3, "batch": 32}
 STORY |= {"steps": 1000, "evaluate_every": 100}
 LINEAR = {"preset": "gloeckle-linear"}
 
@@ -54,8 +55,8 @@ EXPERIMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "path_star mtp 5": star("mtp", SMALL),
     "path_star ntp, wider": star("ntp", WIDE),
     "path_star mtp 5, wider": star("mtp", WIDE),
-    "induction n=1": ("induction", {"task": {"n": 1, "test": 100}, "fit": STORY}),
-    "induction n=2": ("induction", {"task": {"n": 2, "test": 100}, "fit": STORY | LINEAR}),
+    "induction n=1": ("induction", {"task": NAMES | {"n": 1}, "fit": STORY}),
+    "induction n=2": ("induction", {"task": NAMES | {"n": 2}, "fit": STORY | LINEAR}),
 }
 
 

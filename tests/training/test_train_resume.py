@@ -7,13 +7,17 @@ import math
 import shutil
 import signal
 from dataclasses import asdict, replace
+from functools import partialmethod
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from torch import nn
 from train_runs import kill_after, make_config, start, write_texts
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
+from mtp_rt.models.layers import Block
 from mtp_rt.training.errors import TrainingError
 from mtp_rt.training.pretrain import trainer as trainer_module
 from mtp_rt.training.pretrain.checkpoint import CHECKPOINT, check_settings, load_checkpoint
@@ -99,6 +103,22 @@ def test_parts_of_a_step_add_up_to_it(texts: Path, tmp_path: Path) -> None:
         train(make_config(texts, f"training.accumulate={accumulate}"), out, resume=False, listener=NONE)
         losses.append([float(row["loss_2"]) for row in read_rows(out) if row["loss_2"]])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_compiled_blocks_take_the_same_steps(
+    texts: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: the run without. The tracer is the real one; what it finds runs as it stands, not compiled."""
+    monkeypatch.setattr(Block, "compile", partialmethod(nn.Module.compile, backend="eager"))
+    out = tmp_path / "run"
+    train(make_config(texts, "training.compile=true"), out, resume=False, listener=NONE)
+    assert torch._dynamo.utils.counters["frames"]["ok"] > 0
+    found, expected = (
+        [float(row["loss_1"]) for row in read_rows(folder) if row["loss_1"]] for folder in (out, whole)
+    )
+    assert len(found) == 30 and found == pytest.approx(expected, rel=1e-4)
+    compiled, plain = load_checkpoint(out / CHECKPOINT), load_checkpoint(whole / CHECKPOINT)
+    assert compiled is not None and plain is not None and compiled.tensors.keys() == plain.tensors.keys()
 
 
 def test_longer_training_goes_on(texts: Path, whole: Path, tmp_path: Path) -> None:
