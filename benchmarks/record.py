@@ -67,7 +67,7 @@ def commit() -> str:
     head = subprocess.run(
         [*command, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
     )
-    product = ["CMakeLists.txt", "pyproject.toml", "cpp", "python"]
+    product = ["CMakeLists.txt", "pyproject.toml", "cpp", "cuda", "python"]
     changed = subprocess.run([*command, "diff", "--quiet", "HEAD", "--", *product], check=False).returncode
     return head.stdout.strip() + (" with local changes" if changed else "")
 

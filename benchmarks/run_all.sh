@@ -26,4 +26,8 @@ record planted_faults -- python tests/planted_faults/run.py --json
 record training_speed -- python benchmarks/training_speed.py
 record startup -- python benchmarks/startup.py
 record wheel -- python benchmarks/wheel.py
+if command -v nvcc > /dev/null; then
+  record wheel_cuda -- python benchmarks/wheel.py --cuda
+  record cuda_resources -- python benchmarks/cuda_resources.py
+fi
 python benchmarks/report.py

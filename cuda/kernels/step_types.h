@@ -39,6 +39,9 @@ struct LoopState {
 };
 
 /// The rows of a step: of each sequence its last committed token, then drafts, a tree as in acceptance.h.
+///
+/// A sequence that has ended, and what stands for none, takes part with rows at the cache's places from 0 on:
+/// its cache is its own and may be overwritten.
 struct StepRows {
   std::int32_t batch = 0;
   std::int32_t width = 0;                // rows of each sequence, 1 .. kMaxWidth
@@ -74,7 +77,8 @@ struct StepResults {
   StepOutcome* outcomes = nullptr;  // [batch]
 };
 
-/// The inputs of the verify graph (docs/exporting.md).
+/// The inputs of the verify graph (docs/exporting.md). Rows are written behind the filled places, so caches
+/// have room for context + width - 1.
 struct VerifyInputs {
   std::int64_t* tokens = nullptr;     // [batch, width]
   std::int64_t* positions = nullptr;  // [batch, width]

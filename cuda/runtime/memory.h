@@ -40,20 +40,24 @@ class DeviceBuffer {
     check(cudaMemsetAsync(data(), value, bytes(), stream), "clearing GPU memory");
   }
 
-  /// Enqueues a copy of `values` to the front. Host memory that is not pinned is read before the call
+  /// Enqueues a copy of `values` to the place `at`. Host memory that is not pinned is read before the call
   /// returns.
   void upload(std::span<const T> values, cudaStream_t stream, std::size_t at = 0) {
-    check(cudaMemcpyAsync(data() + at, values.data(), values.size_bytes(), cudaMemcpyHostToDevice, stream),
-          "copying to the GPU");
+    copy(static_cast<void*>(data() + at), static_cast<const void*>(values.data()), values.size_bytes(),
+         cudaMemcpyHostToDevice, stream);
   }
 
-  /// Enqueues a copy from the front into `values`; they are there when the stream has come so far.
+  /// Enqueues a copy from the place `at` into `values`; they are there when the stream has come so far.
   void download(std::span<T> values, cudaStream_t stream, std::size_t at = 0) const {
-    check(cudaMemcpyAsync(values.data(), data() + at, values.size_bytes(), cudaMemcpyDeviceToHost, stream),
-          "copying from the GPU");
+    copy(static_cast<void*>(values.data()), static_cast<const void*>(data() + at), values.size_bytes(),
+         cudaMemcpyDeviceToHost, stream);
   }
 
  private:
+  static void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+    check(cudaMemcpyAsync(to, from, bytes, kind, stream), "copying between the GPU and the host");
+  }
+
   std::unique_ptr<void, FreeDevice> memory_;
   std::size_t size_ = 0;
 };

@@ -51,7 +51,7 @@ def test_equals_the_host_over_a_real_vocabulary(shape: str, params: Params) -> N
     assert [native.device_pick(logits, params.native(), 100 + i, threads=64) for i in range(4)] == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from([0.0, 0.7, 1.0]), st.integers(0, 2**32))
 def test_penalties_bias_and_masks_come_first(data: st.DataObject, temperature: float, seed: int) -> None:
     """The drafts that a row follows count as generated; forbidden tokens are one more mask."""
@@ -129,7 +129,7 @@ def test_units_of_mass_around_every_rounding() -> None:
     assert native.mass_units_agree(zs.tolist())
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(st.floats(-40, 0, width=32), st.integers(0, 2**32 - 1), st.floats(-2, 2))
 def test_noise_is_passed_over_only_where_it_cannot_decide(z: float, bits: int, above: float) -> None:
     """Around the score that a word gives, and with words near the highest, where the bound is tight."""

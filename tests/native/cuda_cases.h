@@ -16,6 +16,7 @@
 
 namespace mtp_rt::cuda {
 
+inline constexpr std::int32_t kWidth = 6;
 inline constexpr std::int32_t kContext = 256;
 
 using Random = std::mt19937;
@@ -107,5 +108,26 @@ struct Expected {
     return taken;
   }
 };
+
+/// Fills the scores of a tree's rows and returns the host's picks. About half of the drafts become right: a
+/// row's pick becomes the token of its first child, whose own row comes later.
+inline std::vector<Token> make_step(const Expected& sequence, DraftTree& tree, std::span<float> logits,
+                                    Random& random) {
+  const std::size_t vocab = logits.size() / kWidth;
+  for (std::int32_t i = below(random, kWidth); i > 0; --i) {
+    tree.parents.push_back(below(random, tree.tokens.size() + 1));
+    tree.tokens.push_back(below(random, vocab));
+  }
+  std::vector<Token> picks;
+  for (std::size_t row = 0; row <= tree.tokens.size(); ++row) {
+    const std::span<float> scores = logits.subspan(row * vocab, vocab);
+    fill_row(scores, random);
+    picks.push_back(sequence.pick_behind(tree, static_cast<std::int32_t>(row), scores));
+    const auto child = std::ranges::find(tree.parents, static_cast<std::int32_t>(row));
+    if (child == tree.parents.end() || random() % 4 == 0) continue;
+    tree.tokens[static_cast<std::size_t>(child - tree.parents.begin())] = picks.back();
+  }
+  return picks;
+}
 
 }  // namespace mtp_rt::cuda

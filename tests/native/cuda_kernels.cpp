@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -17,7 +18,6 @@
 namespace mtp_rt::cuda {
 namespace {
 
-constexpr std::int32_t kWidth = 6;
 constexpr std::int32_t kBatch = 4;
 
 int failures = 0;
@@ -27,27 +27,6 @@ void expect_equal(const Value& found, const Value& expected, const char* what, i
   if (found == expected) return;
   std::printf("%s differ in round %d\n", what, round);
   ++failures;
-}
-
-/// Fills the scores of a tree's rows and returns the host's picks. About half of the drafts become right: a
-/// row's pick becomes the token of its first child, whose own row comes later.
-std::vector<Token> make_step(const Expected& sequence, DraftTree& tree, std::span<float> logits,
-                             Random& random) {
-  const std::size_t vocab = logits.size() / kWidth;
-  for (std::int32_t i = below(random, kWidth); i > 0; --i) {
-    tree.parents.push_back(below(random, tree.tokens.size() + 1));
-    tree.tokens.push_back(below(random, vocab));
-  }
-  std::vector<Token> picks;
-  for (std::size_t row = 0; row <= tree.tokens.size(); ++row) {
-    const std::span<float> scores = logits.subspan(row * vocab, vocab);
-    fill_row(scores, random);
-    picks.push_back(sequence.pick_behind(tree, static_cast<std::int32_t>(row), scores));
-    const auto child = std::ranges::find(tree.parents, static_cast<std::int32_t>(row));
-    if (child == tree.parents.end() || random() % 4 == 0) continue;
-    tree.tokens[static_cast<std::size_t>(child - tree.parents.begin())] = picks.back();
-  }
-  return picks;
 }
 
 template <typename Value>
@@ -157,7 +136,7 @@ void check_copies(std::int32_t row_bytes, const Stream& stream) {
 }  // namespace
 }  // namespace mtp_rt::cuda
 
-int main() {
+int main() try {
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
     std::puts("skipped: no GPU");
@@ -168,4 +147,7 @@ int main() {
   for (const std::int32_t bytes : {32, 6}) mtp_rt::cuda::check_copies(bytes, stream);
   std::printf("%d differences\n", mtp_rt::cuda::failures);
   return mtp_rt::cuda::failures == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::printf("%s\n", error.what());
+  return 1;
 }

@@ -7,9 +7,11 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-LIMIT_MB = 10  # without models
 MODELS = "mtp_rt/hub/packages/"
+CUDA_PART = "mtp_rt/lib/libmtp_rt_cuda.so"
+WITHOUT = "the wheel without models and CUDA part"
 MODEL_LIMIT_MB = 12  # of each
+LIMITS_MB = {WITHOUT: 10, "the CUDA part": 5}
 NEEDED = {
     "mtp_rt/__init__.py",
     "mtp_rt/_core.abi3.so",
@@ -34,25 +36,38 @@ def problems(wheel: Path) -> list[str]:
 
 
 def too_large(files: list[zipfile.ZipInfo]) -> list[str]:
-    """Return which model of the wheel, or the rest of it, takes more than it may."""
-    sizes = Counter[str]()
-    for file in files:
-        model = file.filename.startswith(MODELS)
-        sizes[file.filename.removeprefix(MODELS).split("/")[0] if model else ""] += file.compress_size
-    limits = {name: MODEL_LIMIT_MB if name else LIMIT_MB for name in sizes}
+    """Return which part of the wheel takes more than it may."""
+    limits = {name: LIMITS_MB.get(name, MODEL_LIMIT_MB) for name in part_sizes(files)}
     return [
-        f"{name or 'the wheel without models'}: {size / 1e6:.1f} MB, more than {limits[name]}"
-        for name, size in sizes.items()
+        f"{name}: {size / 1e6:.1f} MB, more than {limits[name]}"
+        for name, size in part_sizes(files).items()
         if size > limits[name] * 10**6
     ]
+
+
+def part_sizes(files: list[zipfile.ZipInfo]) -> dict[str, int]:
+    """Return the bytes in the wheel of each model, of the CUDA part if there is one, and of the rest."""
+    sizes = Counter[str]()
+    for file in files:
+        if file.filename.startswith(MODELS):
+            sizes[file.filename.removeprefix(MODELS).split("/")[0]] += file.compress_size
+        else:
+            sizes["the CUDA part" if file.filename == CUDA_PART else WITHOUT] += file.compress_size
+    return dict(sizes)
+
+
+def sizes(wheel: Path) -> list[str]:
+    """Return lines that say what the wheel and its parts take."""
+    parts = part_sizes(zipfile.ZipFile(wheel).infolist())
+    listed = [f"  {name}: {size / 1e6:.2f} MB" for name, size in sorted(parts.items())]
+    return [f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB, good", *listed]
 
 
 def main() -> int:
     """Check the wheels named on the command line."""
     wheels = [Path(argument) for argument in sys.argv[1:]]
     found = [f"{wheel.name}: {problem}" for wheel in wheels for problem in problems(wheel)]
-    sizes = [f"{wheel.name}: {wheel.stat().st_size / 1e6:.2f} MB, good" for wheel in wheels]
-    print("\n".join(found or sizes))
+    print("\n".join(found or [line for wheel in wheels for line in sizes(wheel)]))
     return 1 if found or not wheels else 0
 
 

@@ -1,4 +1,4 @@
-"""The limits of a wheel: without its models, and of each model."""
+"""The limits of a wheel: of each model, of the CUDA part and of the rest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ def entry(name: str, megabytes: float) -> zipfile.ZipInfo:
     ("sizes", "found"),
     [
         ({"mtp_rt/a": 9.9, "mtp_rt/hub/packages/one/h": 11.9, "mtp_rt/hub/packages/two/h": 11.9}, []),
-        ({"mtp_rt/a": 6, "mtp_rt/b": 4.2}, ["the wheel without models: 10.2 MB, more than 10"]),
+        ({"mtp_rt/a": 6, "mtp_rt/b": 4.2}, ["the wheel without models and CUDA part: 10.2 MB, more than 10"]),
+        ({"mtp_rt/a": 9, "mtp_rt/lib/libmtp_rt_cuda.so": 4.9}, []),
+        ({"mtp_rt/lib/libmtp_rt_cuda.so": 5.1}, ["the CUDA part: 5.1 MB, more than 5"]),
         (
             {"mtp_rt/hub/packages/one/a": 7, "mtp_rt/hub/packages/one/b": 5.5, "mtp_rt/a": 1},
             ["one: 12.5 MB, more than 12"],
