@@ -243,6 +243,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "equality": ("The same text", equality),
     "equality_prompts": ("The same text over mtp-bench", equality),
     "planted_faults": ("Faults planted in the code", planted_faults),
+    "code_bytes": ("Drafts against plain decoding, code-bytes", decode),
     "training_speed": ("Training from scratch", training_speed),
     "startup": ("Start and memory", startup),
     "wheel": ("Wheel", wheel),

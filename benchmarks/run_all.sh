@@ -22,6 +22,8 @@ record two_stage_head -- python benchmarks/two_stage_head.py
 record accuracy -- python benchmarks/accuracy.py
 record equality -- python benchmarks/equality.py
 record equality_prompts -- python benchmarks/equality_prompts.py --prompts build/mtp_bench.jsonl
+python benchmarks/stdlib_text.py build/stdlib.jsonl --prompts build/code_prompts.jsonl
+record code_bytes -- mtp-rt bench decode --model code-bytes --raw --prompts build/code_prompts.jsonl --max-tokens 256 --ignore-eos --json
 record planted_faults -- python tests/planted_faults/run.py --json
 record training_speed -- python benchmarks/training_speed.py
 record startup -- python benchmarks/startup.py

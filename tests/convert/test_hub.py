@@ -151,10 +151,13 @@ def test_the_shipped_table_is_complete() -> None:
     assert names[0] == hub.DEFAULT_MODEL
     assert len(names) == len(set(names))
     for model in hub.known_models():
+        assert len(model.sha256) == 64
+        assert json.dumps(model.summary)
+        if model.folder is not None:
+            continue
         assert model.wheel is not None
         assert "==" in model.wheel.requirement
-        assert {len(model.sha256), len(model.wheel.sha256)} == {64}
-        assert json.dumps(model.summary)
+        assert len(model.wheel.sha256) == 64
 
 
 def test_heads_that_come_along_are_joined_with_their_base(
@@ -196,12 +199,30 @@ def test_shipped_heads_are_those_of_the_table() -> None:
         assert sum(path.stat().st_size for path in package.path.iterdir()) <= 12_000_000
 
 
+def test_a_model_that_comes_along_needs_neither_network_nor_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MTP_RT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "fetch_model_file", None)
+    [shipped] = [model for model in hub.known_models() if model.folder is not None]
+    path = hub.resolve_model(shipped.name)
+    assert hub.pull(shipped.name, force=True) == path == hub.cached_models()[shipped.name]
+    assert not hub.cache_root().exists()
+    weights = path / "model.safetensors"
+    assert (sha256(weights), weights.stat().st_size) == (shipped.sha256, shipped.nbytes)
+    assert sum(file.stat().st_size for file in path.iterdir()) <= 6_000_000
+
+    monkeypatch.setattr(cache, "_PACKAGES", tmp_path)
+    with pytest.raises(DownloadError, match=f"{shipped.name}: .* install mtp-rt again"):
+        hub.pull(shipped.name)
+
+
 @pytest.mark.model
 def test_the_default_model_arrives_bit_for_bit(default_gguf: Path, real_model: Path) -> None:
     """Both cached directories record the pinned file; the base's weights are smaller than it (96.6 MB)."""
     joined, base = read_model_dir(real_model), read_model_dir(hub.resolve_model("smollm2-135m-instruct"))
     digest = sha256(default_gguf)
-    assert {model.sha256 for model in hub.known_models()} == {digest}
+    assert {model.sha256 for model in hub.known_models() if model.wheel} == {digest}
     assert joined.config.source["sha256"] == base.config.source["sha256"] == digest
     assert base.file_bytes < default_gguf.stat().st_size
     for name in base.tensors:

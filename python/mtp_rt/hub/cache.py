@@ -29,7 +29,7 @@ def cache_root() -> Path:
 
 
 def cached_models() -> dict[str, Path]:
-    """Return name -> directory of the known models that are in the cache."""
+    """Return name -> directory of the known models that are in the cache, or came with mtp-rt."""
     directories = {model.name: _directory(model) for model in known_models()}
     return {name: path for name, path in directories.items() if _is_complete(path)}
 
@@ -79,6 +79,8 @@ def pull(name: str, *, progress: Progress | None = None, force: bool = False) ->
     target = _directory(model)
     if _is_complete(target) and not force:
         return target
+    if model.folder is not None:
+        return _shipped(model.name, target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _lock(target.parent / f".{name}.lock", progress):
@@ -119,6 +121,12 @@ def _join_heads(name: str, heads: ShippedHeads, base: Path, target: Path, progre
         progress("adding heads", 1, 1)
 
 
+def _shipped(name: str, directory: Path) -> Path:
+    if not _is_complete(directory):
+        raise DownloadError(f"{name}: {directory} comes with mtp-rt, but is not there: install mtp-rt again")
+    return directory
+
+
 @contextmanager
 def _lock(path: Path, progress: Progress | None) -> Iterator[None]:
     """Hold the lock file; the system releases it even if the process dies."""
@@ -133,6 +141,8 @@ def _lock(path: Path, progress: Progress | None) -> Iterator[None]:
 
 
 def _directory(model: KnownModel) -> Path:
+    if model.folder is not None:
+        return _PACKAGES / model.folder
     # Another release may bring other heads: each has a directory of its own.
     name = model.name if model.heads is None else f"{model.name}-{model.heads.sha256[:8]}"
     return cache_root() / "models" / name

