@@ -83,6 +83,7 @@ MTP_RT_DEVICE inline void commit_sequence(const LoopState& state, const StepRows
     outcome.accepted = path - 1 < outcome.count ? path - 1 : outcome.count;
     outcome.last_row = kept[outcome.count - 1];
     append(state, slot, tokens, outcome.count);
+    if (results.last != nullptr) results.last[sequence] = tokens[outcome.count - 1];
   }
   outcome.ending = state.slots[slot].ending;
   results.outcomes[sequence] = outcome;

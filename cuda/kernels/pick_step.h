@@ -70,7 +70,8 @@ struct DraftScores {
   const float* logits = nullptr;  // [batch, vocab]
   const Token* ids = nullptr;     // [vocab] tokens that are scored, ascending; null: all
   std::int32_t vocab = 0;
-  std::int32_t depth = 0;  // 0: the first draft
+  std::int32_t depth = 0;        // 0: the first draft
+  std::int64_t* next = nullptr;  // [batch] the drafts, which the next depth reads; null: not wanted
 };
 
 /// Writes the draft of a depth: the token that the model would pick if its scores were these, with the noise
@@ -97,6 +98,7 @@ MTP_RT_DEVICE void pick_draft(const Block& block, const LoopState& state, const 
     const std::int32_t at = sequence * (rows.width - 1) + scores.depth;
     const Token any = scores.ids == nullptr ? 0 : scores.ids[0];  // of scores that are not numbers
     rows.drafts[at] = token < 0 ? any : token;
+    if (scores.next != nullptr) scores.next[sequence] = rows.drafts[at];
     rows.parents[at] = scores.depth;
     rows.draft_counts[sequence] = scores.depth + 1;
   });

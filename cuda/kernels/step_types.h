@@ -74,6 +74,7 @@ struct StepResults {
   Token* picks = nullptr;           // [batch, width]
   Token* tokens = nullptr;          // [batch, width] committed ones first
   std::int32_t* kept = nullptr;     // [batch, width] rows that stay in the cache, first ones first, ascending
+  std::int64_t* last = nullptr;     // [batch] the last committed token; null: not wanted
   StepOutcome* outcomes = nullptr;  // [batch]
 };
 

@@ -74,6 +74,7 @@ StepMemory::StepMemory(std::int32_t batch, std::int32_t width, std::int32_t voca
       tokens_(product(batch, width)),
       kept_(product(batch, width)),
       outcomes_(product(batch, 1)),
+      draft_tokens_(product(batch, 1)),
       input_tokens_(product(batch, width)),
       positions_(product(batch, width)),
       lengths_(product(batch, 1)),
@@ -88,7 +89,7 @@ StepRows StepMemory::rows() const noexcept {
 }
 
 StepResults StepMemory::results() const noexcept {
-  return {picks_.data(), tokens_.data(), kept_.data(), outcomes_.data()};
+  return {picks_.data(), tokens_.data(), kept_.data(), draft_tokens_.data(), outcomes_.data()};
 }
 
 VerifyInputs StepMemory::inputs() const noexcept {
@@ -104,6 +105,7 @@ void StepMemory::set_slots(std::span<const std::int32_t> slots, cudaStream_t str
   }
   slots_.upload(slots, stream);
   draft_counts_.fill(0, stream);
+  draft_tokens_.fill(0, stream);
 }
 
 void StepMemory::read_back(cudaStream_t stream) {

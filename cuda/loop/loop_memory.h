@@ -52,7 +52,11 @@ class StepMemory {
   [[nodiscard]] StepScores scores() const noexcept;  // logits are where verify writes
   [[nodiscard]] float* logits() const noexcept { return logits_.data(); }
 
-  /// Sets the slots of the next steps [batch], without drafts, behind what `stream` does.
+  /// [batch] the token that the heads draft behind: StepResults::last and DraftScores::next.
+  [[nodiscard]] std::int64_t* draft_tokens() const noexcept { return draft_tokens_.data(); }
+
+  /// Sets the slots of the next steps [batch], without drafts and tokens to draft behind, behind what
+  /// `stream` does.
   void set_slots(std::span<const std::int32_t> slots, cudaStream_t stream);
 
   /// Enqueues copies of outcomes [batch] and committed tokens [batch, width] into pinned memory.
@@ -73,6 +77,7 @@ class StepMemory {
   DeviceBuffer<Token> tokens_;
   DeviceBuffer<std::int32_t> kept_;
   DeviceBuffer<StepOutcome> outcomes_;
+  DeviceBuffer<std::int64_t> draft_tokens_;
   DeviceBuffer<std::int64_t> input_tokens_;
   DeviceBuffer<std::int64_t> positions_;
   DeviceBuffer<std::int64_t> lengths_;

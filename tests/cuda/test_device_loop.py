@@ -67,6 +67,8 @@ def test_commits_what_plain_decoding_chooses(requests: list[Text], seed: int) ->
             text.tokens += tokens
             assert ENDINGS[ending] == text.ending(text.tokens)
         assert results[-1][0] == [] and ENDINGS[results[-1][3]] == "empty"
+        last = [text.tokens[-1] if runs else None for text, runs in zip(requests, running, strict=True)]
+        assert all(token in (None, found) for token, found in zip(last, loop.draft_tokens, strict=False))
         starts = loop.gather(np.arange((len(requests) + 1) * WIDTH, dtype=np.float32).tolist())
         lasts = [result[1][-1] if result[1] else 0 for result in results]
         assert starts == [i * WIDTH + last for i, last in enumerate(lasts)]
@@ -125,6 +127,7 @@ def test_drafts_are_what_the_heads_scores_would_pick(seed: int, temperature: flo
             plain = _core.SamplingParams(temperature=temperature, seed=seed)
             expected += native.rank(scores[0, 0], ids, plain, 3 + depth, 1)[0]
         assert drafts == expected and none == []
+        assert loop.draft_tokens == [expected[-1], -1]
     inputs = loop.lay_rows()[0]
     assert inputs[0] == [3, *expected] and inputs[1] == [2, 3, 4, 5]
 

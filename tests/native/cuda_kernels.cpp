@@ -14,6 +14,7 @@
 #include "mtp_rt/acceptance.h"
 #include "runtime/memory.h"
 #include "runtime/stream.h"
+#include "sampling/rank.h"
 
 namespace mtp_rt::cuda {
 namespace {
@@ -29,20 +30,22 @@ void expect_equal(const Value& found, const Value& expected, const char* what, i
   ++failures;
 }
 
+/// Enqueues a copy: one that is not in the stream's order could come after the kernels that read it.
 template <typename Value>
-void put(Value* to, std::span<const Value> values) {
-  check(cudaMemcpy(to, values.data(), values.size_bytes(), cudaMemcpyHostToDevice), "copying to the GPU");
+void put(Value* to, std::span<const Value> values, const Stream& stream) {
+  check(cudaMemcpyAsync(to, values.data(), values.size_bytes(), cudaMemcpyHostToDevice, stream.get()),
+        "copying to the GPU");
 }
 
-void put_drafts(const StepRows& rows, std::size_t sequence, const DraftTree& tree) {
+void put_drafts(const StepRows& rows, std::size_t sequence, const DraftTree& tree, const Stream& stream) {
   const std::size_t first = sequence * (kWidth - 1);
   const auto count = static_cast<std::int32_t>(tree.tokens.size());
-  put<Token>(rows.drafts + first, tree.tokens);
-  put<std::int32_t>(rows.parents + first, tree.parents);
-  put<std::int32_t>(rows.draft_counts + sequence, {&count, 1});
+  put<Token>(rows.drafts + first, tree.tokens, stream);
+  put<std::int32_t>(rows.parents + first, tree.parents, stream);
+  put<std::int32_t>(rows.draft_counts + sequence, {&count, 1}, stream);
 }
 
-/// Steps of a batch, launched as one captured graph.
+/// Steps of a batch: the first one kernel by kernel, the others as one captured graph.
 void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
   Random random(static_cast<unsigned>(vocab));
   LoopMemory loop(kBatch, kContext, vocab);
@@ -57,12 +60,13 @@ void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
   }
   step.set_slots(slots, stream.get());
   stream.wait();
-  const Graph graph(stream.get(), [&](cudaStream_t s) {
+  const auto enqueue = [&](cudaStream_t s) {
     enqueue_lay_rows(loop.view(), step.rows(), step.inputs(), s);
     enqueue_pick(loop.view(), step.rows(), step.scores(), step.results().picks, s);
     enqueue_commit(loop.view(), step.rows(), step.results(), s);
     step.read_back(s);
-  });
+  };
+  Graph graph;
   std::vector<float> logits(static_cast<std::size_t>(vocab) * kWidth);
   for (int round = 0; round < rounds; ++round) {
     std::vector<std::vector<Token>> expected(kBatch);
@@ -70,10 +74,15 @@ void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
       DraftTree tree;
       const std::vector<Token> picks = make_step(sequences[b], tree, logits, random);
       if (!sequences[b].ended) expected[b] = sequences[b].take(tree, picks);
-      put<float>(step.logits() + b * logits.size(), logits);
-      put_drafts(step.rows(), b, tree);
+      put<float>(step.logits() + b * logits.size(), logits, stream);
+      put_drafts(step.rows(), b, tree, stream);
     }
-    graph.launch(stream.get());
+    if (round == 0) {
+      enqueue(stream.get());
+    } else {
+      if (!graph) graph = Graph(stream.get(), enqueue);
+      graph.launch(stream.get());
+    }
     stream.wait();
     for (std::size_t b = 0; b < kBatch; ++b) {
       const StepOutcome& outcome = step.outcomes()[b];
@@ -82,6 +91,41 @@ void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
       expect_equal(outcome.ending != Ending::none, sequences[b].ended, "endings", round);
     }
   }
+}
+
+/// Drafts from scores over a selection of the vocabulary, depth by depth.
+void check_drafts(std::int32_t scored, const Stream& stream) {
+  Random random(static_cast<unsigned>(scored));
+  const std::int32_t vocab = 3 * scored;
+  std::vector<Token> ids(static_cast<std::size_t>(scored));
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<Token>(3 * i + random() % 3);
+  DeviceBuffer<Token> device_ids(ids.size());
+  DeviceBuffer<float> device_scores(ids.size());
+  LoopMemory loop(1, kContext, vocab);
+  StepMemory step(1, kWidth, vocab);
+  const Request request = make_request(vocab, random);
+  loop.admit(0, request, request.prompt, stream.get());
+  step.set_slots(std::vector<std::int32_t>{0}, stream.get());
+  device_ids.upload(ids, stream.get());
+  std::vector<Token> expected;
+  std::vector<float> scores(ids.size());
+  for (std::int32_t depth = 0; depth + 1 < kWidth; ++depth) {
+    fill_row(scores, random);
+    stream.wait();
+    put<float>(device_scores.data(), scores, stream);
+    enqueue_pick_draft(loop.view(), step.rows(), {device_scores.data(), device_ids.data(), scored, depth},
+                       stream.get());
+    expected.push_back(ids[static_cast<std::size_t>(std::ranges::max_element(scores) - scores.begin())]);
+    if (request.params.temperature == 0.0F) continue;
+    float chance = 0.0F;
+    const auto position = static_cast<std::int64_t>(request.prompt.size()) + depth;
+    rank(scores, ScoredTokens(ids), request.params, position, {&expected.back(), 1}, {&chance, 1});
+  }
+  std::vector<Token> found(expected.size());
+  stream.wait();
+  check(cudaMemcpy(found.data(), step.rows().drafts, found.size() * sizeof(Token), cudaMemcpyDeviceToHost),
+        "reading drafts");
+  expect_equal(found, expected, "drafts", scored);
 }
 
 /// Rows of a cache move, states are gathered and tokens embedded, in units of 16 and of 2 bytes.
@@ -100,8 +144,8 @@ void check_copies(std::int32_t row_bytes, const Stream& stream) {
   step.set_slots(std::vector<std::int32_t>{1}, stream.get());
   const StepOutcome outcome{.count = 3, .accepted = 2, .place = 4, .last_row = 5, .ending = Ending::none};
   stream.wait();
-  put<StepOutcome>(step.results().outcomes, {&outcome, 1});
-  put<std::int32_t>(step.results().kept, std::vector<std::int32_t>{0, 2, 5});
+  put<StepOutcome>(step.results().outcomes, {&outcome, 1}, stream);
+  put<std::int32_t>(step.results().kept, std::vector<std::int32_t>{0, 2, 5}, stream);
   enqueue_move({matrices.data(), 1, 3, kPlaces, row_bytes}, step.rows(), step.results(), stream.get());
   const auto row = [&](std::vector<std::uint16_t>& values, std::int32_t index) {
     return values.begin() + static_cast<std::ptrdiff_t>(index) * units;
@@ -123,7 +167,7 @@ void check_copies(std::int32_t row_bytes, const Stream& stream) {
   expect_equal(std::vector(row(rows, 0), row(rows, 1)), std::vector(row(cache, 5), row(cache, 6)), "states",
                row_bytes);
 
-  put<Token>(step.results().tokens, std::vector<Token>{7, 2});
+  put<Token>(step.results().tokens, std::vector<Token>{7, 2}, stream);
   enqueue_embed(memory.data(), step.results().tokens, to.data(), static_cast<std::size_t>(row_bytes), 2,
                 stream.get());
   to.download(rows, stream.get());
@@ -144,6 +188,7 @@ int main() try {
   }
   const mtp_rt::cuda::Stream stream;
   for (const std::int32_t vocab : {1000, 49152, 151936}) mtp_rt::cuda::check_steps(vocab, 40, stream);
+  for (int scored = 500; scored < 520; ++scored) mtp_rt::cuda::check_drafts(scored, stream);
   for (const std::int32_t bytes : {32, 6}) mtp_rt::cuda::check_copies(bytes, stream);
   std::printf("%d differences\n", mtp_rt::cuda::failures);
   return mtp_rt::cuda::failures == 0 ? 0 : 1;

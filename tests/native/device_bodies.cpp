@@ -58,6 +58,7 @@ std::vector<Token> run_step(HostLoop& loop, DraftTree tree, std::vector<float>& 
   std::vector<Token> committed(rows_size);
   std::vector<std::int32_t> kept(rows_size);
   StepOutcome outcome;
+  std::int64_t last = -1;
   const HostBlock block(kThreads, order);
   const auto shared = std::make_unique<PickStepShared<kThreads, kListed>>();
   for (std::int32_t row = 0; row < width; ++row) {
@@ -66,8 +67,9 @@ std::vector<Token> run_step(HostLoop& loop, DraftTree tree, std::vector<float>& 
     pick_step_row(block, loop.state, rows, {logits.data(), scratch.data(), nullptr}, 0, row, picks.data(),
                   *shared);
   }
-  commit_sequence(loop.state, rows, {picks.data(), committed.data(), kept.data(), &outcome}, 0);
+  commit_sequence(loop.state, rows, {picks.data(), committed.data(), kept.data(), &last, &outcome}, 0);
   committed.resize(static_cast<std::size_t>(outcome.count));
+  if (last != committed.back()) committed.clear();
   return committed;
 }
 

@@ -48,10 +48,11 @@ class DeviceLoop {
         picks_(static_cast<std::size_t>(batch * width)),
         committed_(picks_.size()),
         kept_(picks_.size()),
+        draft_tokens_(static_cast<std::size_t>(batch), -1),
         outcomes_(static_cast<std::size_t>(batch)) {
     state_ = {slots_.data(), tokens_.data(), counts_.data(), stops_.data(), bias_.data(), context, vocab};
     rows_ = {batch, width, chosen_.data(), drafts_.data(), parents_.data(), draft_counts_.data()};
-    results_ = {picks_.data(), committed_.data(), kept_.data(), outcomes_.data()};
+    results_ = {picks_.data(), committed_.data(), kept_.data(), draft_tokens_.data(), outcomes_.data()};
   }
 
   void admit(std::int32_t slot, const Request& request, const std::vector<Token>& tokens) {
@@ -125,7 +126,7 @@ class DeviceLoop {
   std::vector<std::vector<Token>> draft(const Logits& logits, const std::vector<Token>& ids,
                                         std::int32_t depth) {
     const cuda::DraftScores scores{logits.data(), ids.empty() ? nullptr : ids.data(),
-                                   static_cast<std::int32_t>(logits.shape(2)), depth};
+                                   static_cast<std::int32_t>(logits.shape(2)), depth, draft_tokens_.data()};
     const cuda::HostBlock block(kThreads, 1);
     const auto shared = std::make_unique<cuda::PickShared<kThreads, kListed>>();
     std::vector<std::vector<Token>> drafts;
@@ -136,6 +137,8 @@ class DeviceLoop {
     }
     return drafts;
   }
+
+  [[nodiscard]] std::vector<std::int64_t> draft_tokens() const { return draft_tokens_; }
 
   /// The state [batch, width] values that each sequence's drafts start from.
   std::vector<float> gather(const std::vector<float>& states) {
@@ -159,6 +162,7 @@ class DeviceLoop {
   std::vector<Token> picks_;
   std::vector<Token> committed_;
   std::vector<std::int32_t> kept_;
+  std::vector<std::int64_t> draft_tokens_;
   std::vector<cuda::StepOutcome> outcomes_;
   cuda::LoopState state_;
   cuda::StepRows rows_;
@@ -177,7 +181,8 @@ void bind_device_loop(nb::module_& module) {
       .def("lay_rows", &DeviceLoop::lay_rows)
       .def("step", &DeviceLoop::step, "logits"_a, "order"_a = 1)
       .def("draft", &DeviceLoop::draft, "logits"_a, "ids"_a, "depth"_a)
-      .def("gather", &DeviceLoop::gather, "states"_a);
+      .def("gather", &DeviceLoop::gather, "states"_a)
+      .def_prop_ro("draft_tokens", [](const DeviceLoop& loop) { return loop.draft_tokens(); });
 }
 
 }  // namespace mtp_rt::testing
