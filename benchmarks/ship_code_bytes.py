@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import hashlib
 import json
 import math
 import shutil
@@ -21,6 +20,8 @@ from operator import mul
 from pathlib import Path
 
 from mtp_rt import machine
+from mtp_rt.convert.digest import sha256_of
+from mtp_rt.model_dir import read_model_dir
 from mtp_rt.training.distill.acceptance import Acceptance
 from mtp_rt.training.distill.native_acceptance import measure_native_texts
 from mtp_rt.training.pretrain.documents import held_out
@@ -35,7 +36,7 @@ CARD = Path(__file__).with_name("code_bytes_card.md")
 
 
 def texts(path: Path, *, of_held_out: bool) -> list[tuple[list[int], int]]:
-    """Return the beginnings of a file's texts as bytes, and where drafts begin."""
+    """Return pieces of a file's texts as bytes, and where drafts begin in each."""
     found: list[tuple[list[int], int]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
         fields = json.loads(line)
@@ -72,12 +73,12 @@ def package(run: Path) -> None:
     (PACKAGE / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def card(run: Path, text: Path, rows: list[str], note: str) -> str:
+def card(run: Path, text: Path, rows: list[str], prose: Path | None, note: str) -> str:
     """Return the package's README."""
     config = json.loads((PACKAGE / "config.json").read_text(encoding="utf-8"))
     log, lines = evaluated(run), text.read_text(encoding="utf-8").splitlines()
     return CARD.read_text(encoding="utf-8").format(
-        parameters=parameters(PACKAGE / WEIGHTS),
+        parameters=parameters(),
         megabytes=(PACKAGE / WEIGHTS).stat().st_size / 1e6,
         n=1 + config["mtp_rt"]["heads"]["count"],
         layers=config["num_hidden_layers"],
@@ -96,16 +97,16 @@ def card(run: Path, text: Path, rows: list[str], note: str) -> str:
         files=len(lines),
         python=sys.version.split()[0],
         text_bytes=sum(len(json.loads(line)["text"].encode()) for line in lines),
-        digest=hashlib.sha256(text.read_bytes()).hexdigest(),
+        digest=sha256_of(text),
+        prose=f" --prose {prose.name}" if prose else "",
         note=f" {note}" if note else "",
     )
 
 
-def parameters(weights: Path) -> int:
-    """Return how many numbers the matrices hold."""
-    with weights.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name.endswith(".q8"))
+def parameters() -> int:
+    """Return how many numbers the package's matrices hold."""
+    tensors = read_model_dir(PACKAGE).tensors
+    return sum(math.prod(entry.shape) for name, entry in tensors.items() if name.endswith(".q8"))
 
 
 def main() -> int:
@@ -121,9 +122,10 @@ def main() -> int:
     if args.prose:
         rows.append(row("English prose", measure_native_texts(PACKAGE, texts(args.prose, of_held_out=False))))
     rows.append("| the paper's code, 7B | " + " | ".join(f"{paper:.2f}" for paper in PAPER) + " |")
-    (PACKAGE / "README.md").write_text(card(args.run, args.text, rows, args.note), encoding="utf-8")
-    digest = hashlib.sha256((PACKAGE / WEIGHTS).read_bytes()).hexdigest()
-    print(f"{PACKAGE}: {(PACKAGE / WEIGHTS).stat().st_size:,} bytes, sha256 {digest}")
+    (PACKAGE / "README.md").write_text(
+        card(args.run, args.text, rows, args.prose, args.note), encoding="utf-8"
+    )
+    print(f"{PACKAGE}: {(PACKAGE / WEIGHTS).stat().st_size:,} bytes, sha256 {sha256_of(PACKAGE / WEIGHTS)}")
     return 0
 
 

@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mtp_rt.training.pretrain.documents import held_out
+from mtp_rt.training.pretrain.sections import DataConfig
 
 SHORTEST = 200  # characters
-SHARE = 0.02  # of the files, held out: data.validation_share of benchmarks/code_bytes.toml
+SHARE = DataConfig.validation_share  # of the files, held out: benchmarks/code_bytes.toml names no other
 PROMPT = 400  # characters
 PIECES = 5
 LEFT_OUT = {"site-packages", "test", "tests", "idle_test"}  # folders

@@ -160,4 +160,5 @@ def test_the_first_use_without_a_network(command: Command, monkeypatch: pytest.M
     assert done.status == 1
     assert "could not be fetched" in done.stderr
     assert "mtp-rt import" in done.stderr
+    assert "--model code-bytes" in done.stderr
     assert "Traceback" not in done.stderr

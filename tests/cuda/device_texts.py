@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pick_cases import mask_words
 
 from mtp_rt import _core
 
@@ -48,8 +49,7 @@ class Text:
         allowed = np.ones(64, np.bool_)
         if len(text) - len(self.prompt) < self.min_tokens:
             allowed[self.stops] = False
-        words = np.packbits(allowed, bitorder="little").view(np.uint32)
-        return _core.pick(logits_after(text), self.params, len(text), counts, words)
+        return _core.pick(logits_after(text), self.params, len(text), counts, mask_words(allowed))
 
     def ending(self, text: list[int]) -> str | None:
         if len(text) > len(self.prompt) and text[-1] in self.stops:

@@ -7,22 +7,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from device_sampling import SHAPES, device_picks, make_logits
+from device_sampling import SHAPES, device_picks
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pick_cases import allowed_tokens, filters, make_logits, mask_words, penalties
 from pick_reference import Params
 
 from mtp_rt import _core
 from mtp_rt import _core_testing as native
 
-params = st.builds(
-    Params,
-    temperature=st.sampled_from([0.0, 1e-40, 0.01, 0.3, 0.7, 1.0, 1.5, 100.0]),
-    top_p=st.sampled_from([1.0, 0.999, 0.95, 0.5, 0.1, 1e-6]),
-    top_k=st.sampled_from([0, 1, 2, 5, 50, 64, 1000]),
-    min_p=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
-    seed=st.integers(0, 2**64 - 1),
-)
+params = filters([0.0, 1e-40, 0.01, 0.3, 0.7, 1.0, 1.5, 100.0])
 VOCABS = [1, 2, 3, 63, 64, 65, 200, 513, 1500]
 
 
@@ -57,21 +51,12 @@ def test_penalties_bias_and_masks_come_first(data: st.DataObject, temperature: f
     """The drafts that a row follows count as generated; forbidden tokens are one more mask."""
     vocab = 70
     ids = st.integers(0, vocab - 1)
-    params = Params(
-        temperature=temperature,
-        presence_penalty=data.draw(st.sampled_from([0.0, 0.5, -2.0])),
-        frequency_penalty=data.draw(st.sampled_from([0.0, 0.3, 2.0])),
-        repetition_penalty=data.draw(st.sampled_from([1.0, 1.3, 0.5])),
-        seed=seed,
-        logit_bias=data.draw(st.dictionaries(ids, st.floats(-5, 5, width=32), max_size=3)),
-    ).native()
-    count = st.tuples(ids, st.integers(0, 3), st.integers(0, 3))
-    counts = data.draw(st.lists(count, unique_by=lambda c: c[0]))
+    wanted, counts = penalties(data, temperature, seed, vocab)
+    params = wanted.native()
     path = data.draw(st.lists(st.sampled_from(data.draw(st.lists(ids, min_size=1, max_size=3))), max_size=6))
     forbidden = data.draw(st.lists(ids, max_size=3))
-    allowed = np.random.default_rng(seed).random(vocab) < 0.6
-    allowed[data.draw(ids)] = True
-    words = np.packbits(np.pad(allowed, (0, 26)), bitorder="little").view(np.uint32)
+    allowed = allowed_tokens(data, seed, vocab)
+    words = mask_words(allowed)
     logits = make_logits("tied", vocab, seed % 997)
 
     merged = {token: (in_prompt, generated) for token, in_prompt, generated in counts}
@@ -80,7 +65,7 @@ def test_penalties_bias_and_masks_come_first(data: st.DataObject, temperature: f
         merged[token] = (in_prompt, generated + times)
     mask = allowed.copy()
     mask[forbidden] = False
-    host_words = np.packbits(np.pad(mask, (0, 26)), bitorder="little").view(np.uint32)
+    host_words = mask_words(mask)
     host_counts = [(token, *both) for token, both in merged.items()]
     more = {"counts": counts, "path": path, "forbidden": forbidden, "allowed": words}
     expected = _core.pick(logits, params, 9, host_counts, host_words) if mask.any() else -2

@@ -7,42 +7,14 @@ import pick_reference as reference
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from pick_cases import SHAPES, allowed_tokens, filters, make_logits, mask_words, penalties
 from pick_reference import Params
 
 from mtp_rt import _core
 from mtp_rt import _core_testing as native
 from mtp_rt.errors import ArgumentError, EngineError
 
-SHAPES = ["peaked", "flat", "tied", "masked", "equal"]
-
-
-def make_logits(shape: str, vocab: int, seed: int) -> NDArray[np.float32]:
-    """Rows of different character: language-like, nearly uniform, with many ties, partly -inf, constant."""
-    rng = np.random.default_rng(seed)
-    logits = rng.standard_normal(vocab) * 3
-    if shape == "peaked":
-        logits[rng.integers(vocab, size=5)] += 12
-    elif shape == "flat":
-        logits *= 0.01
-    elif shape == "tied":
-        logits = np.round(logits)
-    elif shape == "masked":
-        logits[rng.random(vocab) < 0.5] = -np.inf
-        logits[rng.integers(vocab)] = 1.0
-    else:
-        logits[:] = -2.5
-    return logits.astype(np.float32)
-
-
-params = st.builds(
-    Params,
-    temperature=st.sampled_from([1e-40, 0.01, 0.3, 0.7, 1.0, 1.5, 100.0]),
-    top_p=st.sampled_from([1.0, 0.999, 0.95, 0.5, 0.1, 1e-6]),
-    top_k=st.sampled_from([0, 1, 2, 5, 50, 64, 1000]),
-    min_p=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
-    seed=st.integers(0, 2**64 - 1),
-)
+params = filters([1e-40, 0.01, 0.3, 0.7, 1.0, 1.5, 100.0])
 
 
 @settings(max_examples=400, deadline=None)
@@ -80,21 +52,9 @@ def test_equals_the_definition_over_a_real_vocabulary(shape: str, params: Params
 @given(st.data(), st.sampled_from([0.0, 0.7, 1.0]), st.integers(0, 2**32))
 def test_penalties_bias_and_mask_come_first(data: st.DataObject, temperature: float, seed: int) -> None:
     vocab = 70
-    ids = st.integers(0, vocab - 1)
-    params = Params(
-        temperature=temperature,
-        presence_penalty=data.draw(st.sampled_from([0.0, 0.5, -2.0])),
-        frequency_penalty=data.draw(st.sampled_from([0.0, 0.3, 2.0])),
-        repetition_penalty=data.draw(st.sampled_from([1.0, 1.3, 0.5])),
-        seed=seed,
-        logit_bias=data.draw(st.dictionaries(ids, st.floats(-5, 5, width=32), max_size=3)),
-    )
-    counted = data.draw(
-        st.lists(st.tuples(ids, st.integers(0, 3), st.integers(0, 3)), unique_by=lambda c: c[0])
-    )
-    allowed = np.random.default_rng(seed).random(vocab) < 0.6
-    allowed[data.draw(ids)] = True
-    words = np.packbits(np.pad(allowed, (0, 26)), bitorder="little").view(np.uint32)
+    params, counted = penalties(data, temperature, seed, vocab)
+    allowed = allowed_tokens(data, seed, vocab)
+    words = mask_words(allowed)
     logits = make_logits("tied", vocab, seed % 997)
     assert _core.pick(logits, params.native(), 9, counted, words) == reference.pick(
         logits, params, 9, counted, allowed
