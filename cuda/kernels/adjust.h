@@ -12,7 +12,7 @@ namespace mtp_rt::cuda {
 /// The logits to pick from: `row.logits` themselves, or `row.scratch` with all changes.
 template <typename Block>
 MTP_RT_DEVICE const float* adjust(const Block& block, const PickRow& row, const PickParams& params) {
-  const bool penalties = params.has_penalties() && row.counts != nullptr;
+  const bool penalties = has_penalties(params) && row.counts != nullptr;
   if (!penalties && row.bias_size == 0 && row.forbidden_size == 0 && row.allowed == nullptr)
     return row.logits;
   const auto penalty = [&](Token token, std::int32_t more) {
@@ -29,12 +29,14 @@ MTP_RT_DEVICE const float* adjust(const Block& block, const PickRow& row, const 
     block.phase([&](std::int32_t thread) {
       for (std::int32_t i = thread; i < row.path_size; i += block.threads()) {
         std::int32_t times = 0;
-        for (std::int32_t j = 0; j < row.path_size; ++j) {
+        std::int32_t first = i;
+        for (std::int32_t j = row.path_size - 1; j >= 0; --j) {
           if (row.path[j] != row.path[i]) continue;
-          if (j < i) return;  // its first place on the path takes care of a token
+          first = j;
           ++times;
         }
-        row.scratch[row.path[i]] = penalty(row.path[i], times);
+        // A token's first place on the path takes care of it.
+        if (first == i) row.scratch[row.path[i]] = penalty(row.path[i], times);
       }
     });
   }

@@ -28,7 +28,8 @@ void enqueue_pick(const LoopState& state, const StepRows& rows, const StepScores
 void enqueue_commit(const LoopState& state, const StepRows& rows, const StepResults& results,
                     cudaStream_t stream);
 
-/// Moves the cache's rows that stay together. Matrices and rows are aligned to 2 bytes, better 16.
+/// Moves the cache's rows that stay together. Rows are whole 16-bit values; matrices are aligned to 16 bytes
+/// where rows take a multiple of 16, else to 2.
 void enqueue_move(const CacheLayout& cache, const StepRows& rows, const StepResults& results,
                   cudaStream_t stream);
 

@@ -73,7 +73,7 @@ template <typename Block, std::int32_t kListed>
     cut.tighten(Select<Block, MassGoal, kListed>(block, row, before, {params.top_p}, shared).find());
   }
   if (params.min_p > 0.0F) {
-    const auto floor = static_cast<float>(math::log(static_cast<double>(params.min_p)));
+    const auto floor = min_p_floor(params.min_p);
     cut.tighten({{floor, std::numeric_limits<Token>::max()}});
   }
   return cut;

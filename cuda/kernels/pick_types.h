@@ -19,10 +19,6 @@ struct PickParams {
   float repetition_penalty = 1.0F;
   std::int32_t top_k = 0;
   std::uint64_t seed = 0;
-
-  [[nodiscard]] MTP_RT_HOST_DEVICE bool has_penalties() const {
-    return presence_penalty != 0.0F || frequency_penalty != 0.0F || repetition_penalty != 1.0F;
-  }
 };
 
 [[nodiscard]] inline PickParams pick_params(const SamplingParams& params) {

@@ -21,9 +21,7 @@ struct ScoreRow {
   float scale = 1.0F;
 
   MTP_RT_DEVICE ScoreRow(const float* row, std::int32_t count, float highest, float temperature)
-      : logits(row), size(count), best(highest), scale(1.0F / temperature) {
-    if (!(scale <= kLargest)) scale = kLargest;
-  }
+      : logits(row), size(count), best(highest), scale(score_scale(temperature)) {}
 
   [[nodiscard]] MTP_RT_DEVICE float z(std::int32_t entry) const { return (logits[entry] - best) * scale; }
 };

@@ -53,7 +53,6 @@ class StepMemory {
   [[nodiscard]] float* logits() const noexcept { return logits_.data(); }
 
   /// [batch] the token that the heads draft behind: StepResults::last and DraftScores::next.
-  [[nodiscard]] std::int64_t* draft_tokens() const noexcept { return draft_tokens_.data(); }
 
   /// Sets the slots of the next steps [batch], without drafts and tokens to draft behind, behind what
   /// `stream` does.

@@ -10,6 +10,7 @@
 #include "kernels/step_types.h"
 #include "mtp_rt/error.h"
 #include "mtp_rt/sequence.h"
+#include "sampling/token_score.h"
 
 namespace mtp_rt::cuda {
 
@@ -55,7 +56,7 @@ inline SlotStart slot_start(const Request& request, std::span<const Token> token
   state.stop_size = static_cast<std::int32_t>(start.stops.size());
   state.bias_size = static_cast<std::int32_t>(start.bias.size());
   state.ending = Ending::none;
-  if (state.params.has_penalties()) {
+  if (has_penalties(state.params)) {
     start.counts = tally(request.prompt, tokens.subspan(request.prompt.size()), vocab);
   }
   return start;

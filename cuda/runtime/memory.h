@@ -47,9 +47,9 @@ class DeviceBuffer {
          cudaMemcpyHostToDevice, stream);
   }
 
-  /// Enqueues a copy from the place `at` into `values`; they are there when the stream has come so far.
-  void download(std::span<T> values, cudaStream_t stream, std::size_t at = 0) const {
-    copy(static_cast<void*>(values.data()), static_cast<const void*>(data() + at), values.size_bytes(),
+  /// Enqueues a copy of the first values into `values`; they are there when the stream has come so far.
+  void download(std::span<T> values, cudaStream_t stream) const {
+    copy(static_cast<void*>(values.data()), static_cast<const void*>(data()), values.size_bytes(),
          cudaMemcpyDeviceToHost, stream);
   }
 

@@ -5,9 +5,6 @@ namespace mtp_rt::cuda {
 void DestroyStream::operator()(cudaStream_t stream) const noexcept {
   static_cast<void>(cudaStreamDestroy(stream));
 }
-void DestroyEvent::operator()(cudaEvent_t event) const noexcept {
-  static_cast<void>(cudaEventDestroy(event));
-}
 void DestroyGraph::operator()(cudaGraphExec_t graph) const noexcept {
   static_cast<void>(cudaGraphExecDestroy(graph));
 }
@@ -19,16 +16,6 @@ Stream::Stream() {
 }
 
 void Stream::wait() const { check(cudaStreamSynchronize(get()), "waiting for the GPU"); }
-
-Event::Event() {
-  cudaEvent_t event = nullptr;
-  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "creating an event");
-  event_.reset(event);
-}
-
-void Event::record(cudaStream_t stream) const { check(cudaEventRecord(get(), stream), "recording an event"); }
-
-void Event::wait() const { check(cudaEventSynchronize(get()), "waiting for the GPU"); }
 
 void Graph::launch(cudaStream_t stream) const {
   check(cudaGraphLaunch(graph_.get(), stream), "launching a graph");

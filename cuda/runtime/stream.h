@@ -1,4 +1,4 @@
-// Streams, events and captured graphs that end with their scope.
+// Streams and captured graphs that end with their scope.
 #pragma once
 
 #include <memory>
@@ -11,9 +11,6 @@ namespace mtp_rt::cuda {
 
 struct DestroyStream {
   void operator()(cudaStream_t stream) const noexcept;
-};
-struct DestroyEvent {
-  void operator()(cudaEvent_t event) const noexcept;
 };
 struct DestroyGraph {
   void operator()(cudaGraphExec_t graph) const noexcept;
@@ -30,20 +27,6 @@ class Stream {
 
  private:
   std::unique_ptr<std::remove_pointer_t<cudaStream_t>, DestroyStream> stream_;
-};
-
-/// A mark in a stream. It keeps no time.
-class Event {
- public:
-  Event();
-  [[nodiscard]] cudaEvent_t get() const noexcept { return event_.get(); }
-  void record(cudaStream_t stream) const;
-
-  /// Waits until the stream has passed the mark.
-  void wait() const;
-
- private:
-  std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, DestroyEvent> event_;
 };
 
 /// Work that was enqueued once, launched as one.

@@ -72,6 +72,14 @@ def test_penalties_bias_and_masks_come_first(data: st.DataObject, temperature: f
     assert device_picks(logits, params, 9, **more) == expected
 
 
+def test_a_token_twice_on_the_path_hides_none_behind_it() -> None:
+    """Of three drafts the last one counts as well, however few threads look at them."""
+    logits = np.array([0.0, 1.0, 1.0], np.float32)
+    params = _core.SamplingParams(temperature=0.0, presence_penalty=-2.0)
+    assert _core.pick(logits, params, 0, [(0, 0, 2), (2, 0, 1)]) == 2
+    assert device_picks(logits, params, 0, path=[0, 0, 2]) == 2
+
+
 @settings(max_examples=200, deadline=None)
 @given(params, st.sampled_from(SHAPES), st.integers(0, 10**6))
 def test_a_draft_vocabulary_draws_the_noise_of_its_tokens(params: Params, shape: str, position: int) -> None:

@@ -62,5 +62,5 @@ def test_without_a_gpu_the_error_says_what_is_missing() -> None:
     except UnsupportedError as error:
         assert any(text in str(error) for text in ("no NVIDIA driver", "no GPU"))
     else:
-        assert all(name and capability >= "7.5" and memory > 0 for name, capability, memory in devices)
+        assert all(name and float(capability) >= 7.5 and memory > 0 for name, capability, memory in devices)
         assert devices

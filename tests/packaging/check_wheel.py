@@ -9,9 +9,10 @@ from pathlib import Path
 
 MODELS = "mtp_rt/hub/packages/"
 CUDA_PART = "mtp_rt/lib/libmtp_rt_cuda.so"
+PART = "the CUDA part"
 WITHOUT = "the wheel without models and CUDA part"
 MODEL_LIMIT_MB = 12  # of each
-LIMITS_MB = {WITHOUT: 10, "the CUDA part": 5}
+LIMITS_MB = {WITHOUT: 10, PART: 5}
 NEEDED = {
     "mtp_rt/__init__.py",
     "mtp_rt/_core.abi3.so",
@@ -37,10 +38,11 @@ def problems(wheel: Path) -> list[str]:
 
 def too_large(files: list[zipfile.ZipInfo]) -> list[str]:
     """Return which part of the wheel takes more than it may."""
-    limits = {name: LIMITS_MB.get(name, MODEL_LIMIT_MB) for name in part_sizes(files)}
+    sizes = part_sizes(files)
+    limits = {name: LIMITS_MB.get(name, MODEL_LIMIT_MB) for name in sizes}
     return [
         f"{name}: {size / 1e6:.1f} MB, more than {limits[name]}"
-        for name, size in part_sizes(files).items()
+        for name, size in sizes.items()
         if size > limits[name] * 10**6
     ]
 
@@ -52,7 +54,7 @@ def part_sizes(files: list[zipfile.ZipInfo]) -> dict[str, int]:
         if file.filename.startswith(MODELS):
             sizes[file.filename.removeprefix(MODELS).split("/")[0]] += file.compress_size
         else:
-            sizes["the CUDA part" if file.filename == CUDA_PART else WITHOUT] += file.compress_size
+            sizes[PART if file.filename == CUDA_PART else WITHOUT] += file.compress_size
     return dict(sizes)
 
 

@@ -6,16 +6,12 @@
 
 #include "decode/token_counts.h"
 #include "mtp_rt/error.h"
+#include "sampling/token_score.h"
 
 namespace mtp_rt {
 namespace {
 
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
-
-bool has_penalties(const SamplingParams& params) {
-  return params.presence_penalty != 0.0F || params.frequency_penalty != 0.0F ||
-         params.repetition_penalty != 1.0F;
-}
 
 /// Adds 1 to each of the first `count` entries.
 void count_up(std::vector<std::int32_t>& counters, std::int32_t count) {

@@ -170,7 +170,7 @@ Cut filter(const ScoreRow& row, const SamplingParams& params) {
     cut.tighten({search.reach(static_cast<double>(params.top_p) * total)});
   }
   if (params.min_p > 0.0F) {
-    const auto floor = static_cast<float>(math::log(static_cast<double>(params.min_p)));
+    const auto floor = min_p_floor(params.min_p);
     cut.tighten({{floor, std::numeric_limits<Token>::max()}});
   }
   return cut;

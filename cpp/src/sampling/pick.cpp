@@ -23,9 +23,8 @@ struct Workspace {
 };
 
 bool changes_logits(const PickContext& context, const SamplingParams& params) {
-  const bool penalties = params.presence_penalty != 0.0F || params.frequency_penalty != 0.0F ||
-                         params.repetition_penalty != 1.0F;
-  return (penalties && !context.counts.empty()) || !params.logit_bias.empty() || !context.allowed.empty();
+  return (has_penalties(params) && !context.counts.empty()) || !params.logit_bias.empty() ||
+         !context.allowed.empty();
 }
 
 float& entry(std::vector<float>& logits, Token token, const char* argument) {

@@ -77,7 +77,7 @@ void ScoreRow::assign(std::span<const float> logits, float best, float temperatu
   size_ = logits.size();
   block_max_.resize((size_ + kBlock - 1) / kBlock);
   z_.resize(block_max_.size() * kBlock);
-  const float scale = std::min(1.0F / temperature, std::numeric_limits<float>::max());
+  const float scale = score_scale(temperature);
   for (std::size_t i = 0; i < size_; ++i) z_[i] = (logits[i] - best) * scale;
   std::fill(z_.begin() + static_cast<std::ptrdiff_t>(size_), z_.end(), kLowest);
   Four unused{};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "base/host_device.h"
 #include "base/math.h"
@@ -16,6 +17,24 @@ MTP_RT_HOST_DEVICE inline float penalised(float logit, std::int32_t in_prompt, s
   if (in_prompt + generated > 0) logit = logit > 0.0F ? logit / repetition : logit * repetition;
   logit -= frequency * static_cast<float>(generated);
   return generated > 0 ? logit - presence : logit;
+}
+
+/// Whether any penalty changes a logit; `params` are SamplingParams or what a kernel takes of them.
+template <typename Params>
+[[nodiscard]] MTP_RT_HOST_DEVICE bool has_penalties(const Params& params) {
+  return params.presence_penalty != 0.0F || params.frequency_penalty != 0.0F ||
+         params.repetition_penalty != 1.0F;
+}
+
+/// What a logit's distance from the best one is multiplied by at a temperature above 0.
+MTP_RT_HOST_DEVICE inline float score_scale(float temperature) {
+  const float scale = 1.0F / temperature;
+  return scale <= std::numeric_limits<float>::max() ? scale : std::numeric_limits<float>::max();
+}
+
+/// The log-probability, relative to the best token's, below which min-p leaves a token out.
+MTP_RT_HOST_DEVICE inline float min_p_floor(float min_p) {
+  return static_cast<float>(math::log(static_cast<double>(min_p)));
 }
 
 /// The Philox counter of tokens 4 * quad .. 4 * quad + 3 at a position; the key is the seed.

@@ -20,7 +20,7 @@ struct Device {
 };
 
 /// The table. Exceptions of mtp_rt/error.h pass through its functions, and C++ types cross it: library and
-/// part come from one build, which `version` shows. It is the first field in every version.
+/// part come from one build; `version` tells releases apart. It is the first field in every version.
 struct PartApi {
   const char* version;               // that of the library
   std::vector<Device> (*devices)();  // throws UnsupportedError where there is no driver or no GPU
