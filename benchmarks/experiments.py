@@ -69,6 +69,8 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(1)
     names = args.only.split(";") if args.only else list(EXPERIMENTS)
+    if unknown := [name for name in names if name not in EXPERIMENTS]:
+        parser.error(f"--only: {unknown[0]!r} is none of {', '.join(EXPERIMENTS)}")
     origin = {"cpu": machine.cpu_name(), "commit": commit()}  # as the code was when it was imported
     for name, seed in missing(names, args.seeds):
         add(name, seed, origin)

@@ -74,7 +74,7 @@ def provenance(lines: Sequence[Line]) -> str:
     dates = sorted({line["date"][:10] for line in lines})
     commits = sorted({line["commit"] for line in lines})
     cpus = sorted({line["cpu"] for line in lines})
-    where = f"{', '.join(cpus)}, one thread, {' .. '.join({dates[0]: 0, dates[-1]: 0})}"
+    where = f"{', '.join(cpus)}, one thread, {' .. '.join(dict.fromkeys((dates[0], dates[-1])))}"
     return f"`python benchmarks/experiments.py` - {where}, commit {', '.join(commits)}."
 
 

@@ -226,7 +226,7 @@ def training_speed(result: Entry) -> str:
     return (
         table(["system", "tokens/s", "of the plain loop", "of n = 1"], rows)
         + f"\n{listed(result['shape'] | result['versions'])}; threads {result['threads']}, rounds "
-        + f"{result['repeat']}. Peak memory of training, MB, with a vocabulary of 8,192:\n\n"
+        + f"{result['repeat']}. Peak memory, MB ({listed(result['memory_shape'])}, else as above):\n\n"
         + table(["tokens at once", "head by head", "one graph"], peaks)
     )
 

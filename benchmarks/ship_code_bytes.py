@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import argparse
 import csv
-import datetime
 import json
 import math
 import shutil
 import sys
-from itertools import accumulate
-from operator import mul
 from pathlib import Path
 
 from mtp_rt import machine
+from mtp_rt.bench import measure
 from mtp_rt.convert.digest import sha256_of
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.training.distill.acceptance import Acceptance
@@ -52,8 +50,8 @@ def texts(path: Path, *, of_held_out: bool) -> list[tuple[list[int], int]]:
 
 def row(name: str, acceptance: Acceptance) -> str:
     """Return a line of the table."""
-    stood = list(accumulate(acceptance.alpha, mul))
-    return f"| {name} | " + " | ".join(f"{1 + sum(stood[: n - 1]):.2f}" for n in HEADS) + " |"
+    tokens = [1 + sum(acceptance.cumulative[: n - 1]) for n in HEADS]
+    return f"| {name} | " + " | ".join(f"{one:.2f}" for one in tokens) + " |"
 
 
 def evaluated(run: Path) -> dict[str, str]:
@@ -87,7 +85,7 @@ def card(run: Path, text: Path, rows: list[str], prose: Path | None, note: str) 
         bits=float(log["dev_bits_per_byte_1"]),
         right=float(log["dev_accuracy_1"]),
         cpu=machine.cpu_name(),
-        date=datetime.datetime.now(datetime.timezone.utc).date(),
+        date=measure.today()[:10],
         header=" | ".join(f"{n} heads" for n in HEADS),
         dashes=" | ".join("---" for _ in HEADS),
         rows="\n".join(rows),

@@ -55,7 +55,7 @@ def prompts(texts: list[str]) -> Iterator[str]:
         if not held_out(text, SHARE) or len(text) < PIECES * PROMPT:
             continue
         for piece in range(1, PIECES):
-            end = text.rindex("\n", 0, len(text) * piece // PIECES) + 1
+            end = text.rfind("\n", 0, len(text) * piece // PIECES) + 1
             if end >= PROMPT:
                 yield text[end - PROMPT : end]
 

@@ -67,6 +67,12 @@ def main() -> int:
         "versions": {"torch": torch.__version__, "transformers": version_of_transformers()},
         "systems": speed(args),
         "memory": memory(args),
+        "memory_shape": {
+            "layers": MEMORY_LAYERS,
+            "vocabulary": MEMORY_VOCABULARY,
+            "dtype": "float32",
+            "threads": torch.get_num_threads(),
+        },
     }
     print(json.dumps(result, indent=2))
     return 0

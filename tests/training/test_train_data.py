@@ -46,6 +46,14 @@ def test_a_folder_gives_its_texts(folder: Path) -> None:
     assert list(Reader(suffixes=(".py",)).documents([str(folder)])) == ["print('a')", "print('b')"]
 
 
+def test_a_line_of_json_ends_with_a_newline_only(tmp_path: Path) -> None:
+    """Unicode's other ends of lines may stand in a string as they are."""
+    texts = ["a\u2028b", "c\u0085d", "e"]
+    lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    (tmp_path / "rows.jsonl").write_bytes("\r\n".join(lines).encode())
+    assert list(Reader().documents([str(tmp_path / "rows.jsonl")])) == texts
+
+
 REFUSED = [
     ("none.txt", None, "none.txt: no such file or folder"),
     ("empty.txt", b"", "no text in there"),

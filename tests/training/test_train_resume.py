@@ -129,6 +129,7 @@ def test_longer_training_goes_on(texts: Path, whole: Path, tmp_path: Path) -> No
 REFUSED = [
     ("model.hidden_size=64", r"another architecture \(model.hidden_size 32 -> 64\)"),
     ("heads.preset=causal", r"another architecture \(heads.preset 'gloeckle' -> 'causal'\)"),
+    ("heads.unembedding=own", r"another architecture \(heads.unembedding 'shared' -> 'own'\)"),
     ("training.learning_rate=1.0", r"other settings \(training.learning_rate 0.01 -> 1.0\)"),
     ("data.field=body", r"data.field 'text' -> 'body'"),
 ]

@@ -73,6 +73,19 @@ def test_what_does_not_fit_is_named(change: str, says: str) -> None:
         make(change)
 
 
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        (("heads.preset=causal",), 3),
+        (("heads.preset=causal", "training.recompute=true"), 0),
+        (("heads.preset=causal", "heads.compute_matched=false"), 0),
+        (("heads.preset=gloeckle",), 0),
+    ],
+)
+def test_graphs_are_kept_where_they_take_the_place_of_layers(changes: tuple[str, ...], kept: int) -> None:
+    assert make(*changes).kept_graphs() == kept
+
+
 def test_a_missing_field_is_named() -> None:
     with pytest.raises(ArgumentError, match=r"c.toml: data: is missing"):
         build(TrainConfig, {}, "c.toml")
@@ -110,6 +123,13 @@ def test_yaml_says_the_same(tmp_path: Path) -> None:
     assert build(TrainConfig, override(read_config(path), ["model.layers=7"]), "c").model.layers == 7
 
 
+def test_a_yaml_name_that_begins_like_a_number_is_a_name(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    (tmp_path / "c.yml").write_text("data: {train: [3e5b.txt], tokenizer: 1e5/tokenizer.json}")
+    found = read_config(tmp_path / "c.yml")["data"]
+    assert found == {"train": ["3e5b.txt"], "tokenizer": "1e5/tokenizer.json"}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -119,6 +139,7 @@ def test_yaml_says_the_same(tmp_path: Path) -> None:
         ("- a", "bad.yml: is a list; expected tables"),
         ("data: !!python/object/apply:os.getcwd []", "is not YAML: could not determine a constructor"),
         ("[" * 5000, "is not YAML"),
+        ("data: {train: 2026-13-01}", "is not YAML: month"),
     ],
 )
 def test_bad_yaml_names_the_file(tmp_path: Path, text: str, says: str) -> None:

@@ -17,7 +17,7 @@ else:
 
 _YAML = (".yaml", ".yml")
 # 1e-3 is a number in YAML 1.2; to the library, which reads YAML 1.1, it is text without this rule.
-_NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+")
+_NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _yaml(text: str, path: Path) -> dict[str, Any]:
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
     try:
         tables = yaml.load(text, Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         raise ArgumentError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if tables is None:
         return {}

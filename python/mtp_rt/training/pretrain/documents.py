@@ -76,7 +76,7 @@ class Reader:
             yield text
 
     def _json_lines(self, path: Path, text: str) -> Iterator[str]:
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):  # a text may hold other ends of lines
             if not line.strip():
                 continue
             try:
