@@ -1,8 +1,9 @@
 """Graphs as TensorRT wants them: half-precision products and caches, 4-bit weights as signed integers.
 
-Residual stream, norms and logits stay float32. A matrix keeps its values: q4 becomes signed 4-bit integers in
-blocks of 32 plus the sums of the inputs' blocks times (min + 8 scale), everything else float16. Both need
-other bytes than model.safetensors holds, so they go to a file beside the graph while a plan is built.
+Residual stream, norms and logits stay float32. A matrix keeps its values: q4 of an even number of rows
+becomes signed 4-bit integers in blocks of 32 plus the sums of the inputs' blocks times (min + 8 scale),
+everything else float16. Both need other bytes than model.safetensors holds, so they go to a file beside the
+graph while a plan is built.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from mtp_rt.convert.quantize import BLOCK, dequantize, unpack_nibbles
+from mtp_rt.convert.quantize import BLOCK, dequantize, pack_nibbles, unpack_nibbles
 from mtp_rt.errors import ModelFormatError
 from mtp_rt.export.builder import FLOAT, HALF, Graph
 from mtp_rt.export.requantize import stored_parts
@@ -42,7 +43,8 @@ class TensorRtForm:
     def product(self, g: Graph, name: str, x: str) -> str:
         """Return x [B, W, cols] times the transpose of matrix `name` [rows, cols]: [B, W, rows]."""
         half = g.memo.get(("half", x)) or g.shared(("half", x), g.cast(x, HALF))
-        if g.model.kinds[name] == "q4":
+        rows = g.model.tensors[f"{name}.scale"].shape[0] if g.model.kinds[name] == "q4" else 1
+        if rows % 2 == 0:  # two codes of neighbouring rows share a byte
             return self._by_nibbles(g, name, x, half)
         if name == _EMBEDDING:
             weight = g.op("Transpose", self._table(g), perm=[1, 0])
@@ -99,9 +101,7 @@ def _halves(g: Graph, name: str) -> NDArray[np.float16]:
 
 def _signed_nibbles(g: Graph, name: str) -> NDArray[np.uint8]:
     """Return codes less 8 as two's complement, [cols, rows / 2]: element 2j of a row in the low nibble."""
-    codes = unpack_nibbles(stored_parts(g.model, name)[".q4"]).T ^ np.uint8(_NIBBLE_ZERO)
-    packed: NDArray[np.uint8] = codes[:, 0::2] | (codes[:, 1::2] << np.uint8(4))
-    return packed
+    return pack_nibbles(unpack_nibbles(stored_parts(g.model, name)[".q4"]).T ^ np.uint8(_NIBBLE_ZERO))
 
 
 def _offsets(g: Graph, name: str) -> NDArray[np.float16]:

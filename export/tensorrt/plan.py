@@ -56,6 +56,7 @@ class Builder:
         Raises:
             EngineError: TensorRT refuses it; says at which node.
         """
+        self._log.errors.clear()  # of the plan before
         network = self._builder.create_network(
             1 << int(self._trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def _wanted(model: ModelDir, shapes: Shapes) -> list[Wanted]:
     return plans
 
 
-@contextmanager
+@contextlib.contextmanager
 def _graph_file(model: ModelDir, plan: Wanted) -> Iterator[tuple[Path, ModelProto]]:
     """Give the file of a plan's graph, all its weights beside it, while the block runs."""
     with tempfile.TemporaryDirectory(dir=model.path, prefix=".plans.") as name:
@@ -157,10 +157,9 @@ def _cache_name(library: Library) -> str:
 
 def _keep(path: Path, content: bytes) -> None:
     """Replace a file of the timing cache; it saves time only, so a disk that is full costs no export."""
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(path)
-    except OSError:
-        return
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            written = Path(folder) / path.name
+            written.write_bytes(content)
+            written.replace(path)

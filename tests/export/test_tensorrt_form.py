@@ -53,7 +53,7 @@ def error(got: Any, want: Any) -> float:
 
 
 @pytest.mark.parametrize(
-    "name", ["f32", "bf16", "one_stage", "q4_head", "untied", "half_rope", "head_dim_64"]
+    "name", ["f32", "bf16", "one_stage", "q4_head", "odd_vocabulary_q4", "untied", "half_rope", "head_dim_64"]
 )
 def test_the_trunk_is_off_by_rounding_to_half_alone(name: str, variant: Models, in_form: Any) -> None:
     path = variant(name)

@@ -17,7 +17,7 @@ import pytest
 
 from mtp_rt.errors import ArgumentError, EngineError, UnsupportedError
 from mtp_rt.export.exporter import TensorRtOptions, export_model
-from mtp_rt.export.tensorrt import library, plan
+from mtp_rt.export.tensorrt import library, plan, plans
 from mtp_rt.export.tensorrt.buckets import capacity, shapes_of
 from mtp_rt.export.tensorrt.mapping import fallbacks
 from mtp_rt.model_dir import carried_files, read_model_dir, whole
@@ -92,6 +92,18 @@ def test_what_the_builder_measured_is_kept_for_later(
         export_model(tiny_model, tmp_path / name, tensorrt=options)
     assert seen == [b"", b"+", b"++", b"+++"]
     assert [path.read_bytes() for path in (tmp_path / "timing").iterdir()] == [b"++++"]
+
+
+def test_a_full_disk_leaves_no_part_of_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, content: bytes) -> None:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    plans._keep(tmp_path / "timing" / "a.timing", b"measured")
+    assert list((tmp_path / "timing").iterdir()) == []
 
 
 @needs_rtx

@@ -42,6 +42,7 @@ VARIANTS: Mapping[str, Variant] = {
     "half_rope_f32": Variant("f32", "f32", rope_layout="half"),
     "untied": Variant(margin=3.0, shape={"tie_word_embeddings": False}),
     "odd_vocabulary": Variant(margin=3.0, shape={"vocab_size": 515}),
+    "odd_vocabulary_q4": Variant(lm_head="q4", shape={"vocab_size": 515}),
     "odd_vocabulary_f32": Variant("f32", "f32", shape={"vocab_size": 515}),
     "head_dim_64": Variant(
         margin=3.0, shape={"head_dim": 64, "num_attention_heads": 3, "num_key_value_heads": 1}
