@@ -80,6 +80,25 @@ def test_a_token_twice_on_the_path_hides_none_behind_it() -> None:
     assert device_picks(logits, params, 0, path=[0, 0, 2]) == 2
 
 
+def test_a_token_twice_on_the_path_counts_twice() -> None:
+    """One frequency penalty leaves the token ahead of the other, two put it behind."""
+    logits = np.array([1.0, 0.0], np.float32)
+    params = _core.SamplingParams(temperature=0.0, frequency_penalty=0.75)
+    assert [device_picks(logits, params, 0, path=path) for path in ([0], [0, 0])] == [0, 1]
+
+
+@pytest.mark.parametrize("bit", range(23))
+def test_scores_that_agree_down_to_a_bit_are_told_apart(bit: int) -> None:
+    """The highest score is 0; the others share every bit above `bit`, so a search needs all below."""
+    below = np.random.default_rng(bit).integers(0, 2 << bit, 63, dtype=np.uint32)
+    others = -(np.uint32(0x3F800000) + below).view(np.float32)
+    logits = np.concatenate([np.zeros(1, np.float32), others])
+    for top_k in (6, 23, 50):
+        params = _core.SamplingParams(temperature=1.0, top_k=top_k, seed=bit)
+        for position in range(8):
+            assert device_picks(logits, params, position) == _core.pick(logits, params, position)
+
+
 @settings(max_examples=200, deadline=None)
 @given(params, st.sampled_from(SHAPES), st.integers(0, 10**6))
 def test_a_draft_vocabulary_draws_the_noise_of_its_tokens(params: Params, shape: str, position: int) -> None:
