@@ -73,8 +73,7 @@ class Builder:
         config.profiling_verbosity = self._trt.ProfilingVerbosity.DETAILED
         cache = None
         if self.library.gpu is not None:  # what builds for GPUs that are not here measures nothing
-            cache = config.create_timing_cache(self.timing_cache)
-            config.set_timing_cache(cache, ignore_mismatch=False)
+            cache = timing_cache(config, self.timing_cache)
         for bucket in buckets:
             config.add_optimization_profile(self._profile(network, bucket))
         plan = self._builder.build_serialized_network(network, config)
@@ -106,6 +105,15 @@ class Builder:
         if axis == 0:
             return bucket.batch[which]
         return (bucket.rows if name == "rows" else bucket.width)[which]
+
+
+def timing_cache(config: Any, kept: bytes) -> Any:
+    """Return the cache that `config` uses from now on: empty where TensorRT refuses what was kept."""
+    cache = config.create_timing_cache(kept)
+    if not config.set_timing_cache(cache, ignore_mismatch=False):
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
+    return cache
 
 
 def _log_of(trt: Any) -> Any:

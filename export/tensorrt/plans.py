@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -151,7 +152,7 @@ def _record(model: ModelDir, library: Library, shapes: Shapes) -> dict[str, Any]
 
 
 def _cache_name(library: Library) -> str:
-    place = "portable" if library.gpu is None else f"sm{library.gpu.compute_capability.replace('.', '')}"
+    place = "portable" if library.gpu is None else re.sub(r"[^A-Za-z0-9]+", "-", library.gpu.name)
     return f"{library.name}-{library.version}-{place}.timing"
 
 

@@ -91,3 +91,19 @@ def test_the_example_with_the_loop_by_hand_decodes_the_text(preset: str, exporte
 def test_examples_import_nothing_of_ours() -> None:
     for example in EXAMPLES.glob("*.py"):
         assert "mtp_rt" not in example.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--onnx", "--tensorrt-batch", "2"], "--tensorrt-batch: is for plans; add --tensorrt"),
+        (["--tensorrt", "--tensorrt-contexts", "64,x"], "must be positive numbers like 1,4,16, got '64,x'"),
+    ],
+)
+def test_options_of_plans_are_never_passed_over(
+    tmp_path: Path, tiny_model: Path, arguments: list[str], problem: str
+) -> None:
+    done = export(tiny_model, "out", *arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert problem in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []

@@ -6,8 +6,6 @@ import errno
 import hashlib
 import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -104,6 +102,15 @@ def test_a_full_disk_leaves_no_part_of_what_was_measured(
     monkeypatch.setattr(Path, "write_bytes", full)
     plans._keep(tmp_path / "timing" / "a.timing", b"measured")
     assert list((tmp_path / "timing").iterdir()) == []
+
+
+@pytest.mark.parametrize(("kept", "used"), [(b"of this GPU", b"of this GPU"), (b"of another", b"")])
+def test_timings_of_another_gpu_are_left_out(kept: bytes, used: bytes) -> None:
+    config = SimpleNamespace(
+        create_timing_cache=lambda content: content,
+        set_timing_cache=lambda cache, ignore_mismatch: not ignore_mismatch and cache != b"of another",
+    )
+    assert plan.timing_cache(config, kept) == used
 
 
 @needs_rtx
@@ -208,12 +215,3 @@ def test_layers_that_are_not_their_own_are_told(tiny_model: Path) -> None:
     assert fallbacks(graph, good) == []
     lost = {"TensorScatter": {"KV_CACHE_UPDATE": 1, "SCATTER": 3}, "Attention": {"PLUGIN_V3": 1}}
     assert fallbacks(graph, lost) == ["3 of 4 TensorScatter", "1 of 1 Attention", "1 plugins"]
-
-
-def test_the_command_says_what_is_wrong_with_contexts(tmp_path: Path, tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "mtp_rt.cli.main", "export", str(tiny_model), "out", "--tensorrt"]
-    done = subprocess.run(
-        [*command, "--tensorrt-contexts", "64,x"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert "must be numbers with commas between" in done.stderr

@@ -88,6 +88,8 @@ def test_parquet_columns_are_texts(tmp_path: Path) -> None:
     assert list(Reader().documents([str(path)])) == ["one", "two"]
     with pytest.raises(ArgumentError, match=r"has no column 'body' but text, n"):
         list(Reader("body").documents([str(path)]))
+    with pytest.raises(ArgumentError, match=r"a.parquet: column 'n' holds no text but int \(row 1\)"):
+        list(Reader("n").documents([str(path)]))
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ArgumentError, match=r"a.parquet: is not a parquet file"):
         list(Reader().documents([str(path)]))
@@ -123,6 +125,8 @@ def test_a_named_data_set_gives_its_rows(monkeypatch: pytest.MonkeyPatch, source
     assert list(Reader().documents([source])) == [asked, "two"]
     with pytest.raises(ArgumentError, match=r"has no column 'body' but text, n; name it in data.field"):
         list(Reader("body").documents([source]))
+    with pytest.raises(ArgumentError, match=r"column 'n' holds no text but int \(row 1\)"):
+        list(Reader("n").documents([source]))
     with pytest.raises(ArgumentError, match=r"datasets:none: cannot be loaded: no data set none$"):
         list(Reader().documents(["datasets:none"]))
     with pytest.raises(ArgumentError, match=r"expected datasets:NAME"):

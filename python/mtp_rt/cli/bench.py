@@ -18,14 +18,6 @@ Repeat = Annotated[
 ]
 
 
-def numbers(value: str, name: str) -> tuple[int, ...]:
-    """Return the numbers of a list like 1,4,16; anything but positive integers is a usage error."""
-    parts = [part.strip() for part in value.split(",")]
-    if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**31 for part in parts):
-        raise typer.BadParameter(f"must be positive numbers like 1,4,16, got {value!r}", param_hint=name)
-    return tuple(dict.fromkeys(int(part) for part in parts))
-
-
 @app.command(
     epilog=options.examples(
         "mtp-rt bench decode",
@@ -64,7 +56,7 @@ def decode(
     draft_share is the share of decoding time spent proposing. differing_tokens counts places where drafts
     changed the text: it must be 0.
     """
-    batches = numbers(batch, "--batch")
+    batches = options.numbers(batch, "--batch")
     params = sampling_params(
         max_tokens=max_tokens,
         temperature=temperature,
@@ -123,8 +115,8 @@ def steps(
     """
     from mtp_rt.bench import steps as bench
 
-    behind = numbers(contexts, "--contexts") if contexts else ()
-    settings = bench.Settings(numbers(widths, "--widths"), behind, repeat)
+    behind = options.numbers(contexts, "--contexts") if contexts else ()
+    settings = bench.Settings(options.numbers(widths, "--widths"), behind, repeat)
     with show_progress() as progress:
         name, folder = measuring.resolve(model, progress)
         tokens = max(behind or bench.DEFAULT_CONTEXTS) + max(settings.widths)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mtp_rt.cli import options, output
 from mtp_rt.cli.progress import show_progress
+
+if TYPE_CHECKING:
+    from mtp_rt.export.exporter import TensorRtOptions
 
 app = options.new_app()
 
@@ -78,11 +81,9 @@ def export_model(
     from mtp_rt import hub
     from mtp_rt.export import exporter
 
-    plans = None
-    if tensorrt:
-        plans = exporter.TensorRtOptions(
-            _numbers(tensorrt_contexts), tensorrt_batch, tensorrt_library, hub.cache_root() / "tensorrt"
-        )
+    plans = _plan_options(
+        tensorrt, tensorrt_contexts, tensorrt_batch, tensorrt_library, hub.cache_root() / "tensorrt"
+    )
     with show_progress() as progress:
         folder = hub.resolve_model(source, progress)
         exporter.export_model(
@@ -101,13 +102,19 @@ def export_model(
         output.write(f"{target}\n")
 
 
-def _numbers(value: str | None) -> list[int] | None:
-    try:
-        return None if value is None else [int(number) for number in value.split(",")]
-    except ValueError:
-        raise typer.BadParameter(
-            f"must be numbers with commas between, got {value!r}", param_hint="--tensorrt-contexts"
-        ) from None
+def _plan_options(
+    wanted: bool, contexts: str | None, batch: int | None, library: str | None, timings: Path
+) -> TensorRtOptions | None:
+    """Return what plans are made for, None where none are wanted; options that nothing heeds are refused."""
+    from mtp_rt.export.exporter import TensorRtOptions
+
+    given = {"--tensorrt-contexts": contexts, "--tensorrt-batch": batch, "--tensorrt-library": library}
+    if not wanted:
+        if unheeded := [name for name, value in given.items() if value is not None]:
+            raise typer.BadParameter("is for plans; add --tensorrt", param_hint=unheeded[0])
+        return None
+    numbers = None if contexts is None else options.numbers(contexts, "--tensorrt-contexts")
+    return TensorRtOptions(numbers, batch, library, timings)
 
 
 def _report(target: Path, onnx: bool) -> dict[str, Any]:

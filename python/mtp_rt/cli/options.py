@@ -35,6 +35,14 @@ def option(*names: str, help: str, **settings: Any) -> Any:
     return typer.Option(*names, envvar=variable, help=help, **settings)
 
 
+def numbers(value: str, name: str) -> tuple[int, ...]:
+    """Return the numbers of a list like 1,4,16; anything but positive integers is a usage error."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**31 for part in parts):
+        raise typer.BadParameter(f"must be positive numbers like 1,4,16, got {value!r}", param_hint=name)
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
 def parse_drafts(value: str) -> int | Literal["auto"]:
     """Return the meaning of `--drafts`: "auto" or 0 .. 15."""
     if value == "auto":

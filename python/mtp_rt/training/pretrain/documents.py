@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mtp_rt.errors import ArgumentError, UnsupportedError
-from mtp_rt.training.pretrain.named_dataset import PREFIX, named_dataset
+from mtp_rt.training.pretrain.named_dataset import PREFIX, named_dataset, texts
 
 _JSON_LINES = {".jsonl", ".ndjson"}
 
@@ -107,7 +107,7 @@ class Reader:
                 "name it in data.field"
             )
         for batch in file.iter_batches(columns=[self.field]):
-            yield from (str(value) for value in batch.column(0).to_pylist() if value is not None)
+            yield from texts(batch.column(0).to_pylist(), str(path), self.field)
 
     def _skipped_note(self) -> str:
         return f" ({len(self.skipped)} binary files left out)" if self.skipped else ""

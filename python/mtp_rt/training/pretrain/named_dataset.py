@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mtp_rt.errors import ArgumentError, UnsupportedError
 
@@ -20,7 +20,7 @@ def named_dataset(source: str, field: str) -> Iterator[str]:
 
     Raises:
         UnsupportedError: the library is not installed.
-        ArgumentError: it does not find or cannot read the data set, or there is no such column.
+        ArgumentError: it does not find or cannot read the data set, or there is no such column of texts.
     """
     if importlib.util.find_spec("datasets") is None:
         raise UnsupportedError(f"{source}: needs datasets, which is not here: pip install datasets")
@@ -39,6 +39,20 @@ def named_dataset(source: str, field: str) -> Iterator[str]:
             f"data: {source}: has no column {field!r} but {', '.join(rows.column_names)}; "
             "name it in data.field"
         )
-    for row in rows.select_columns([field]):
-        if row[field] is not None:
-            yield str(row[field])
+    yield from texts((row[field] for row in rows.select_columns([field])), source, field)
+
+
+def texts(values: Iterable[object], source: str, field: str) -> Iterator[str]:
+    """Give the texts of a column; rows may lack one.
+
+    Raises:
+        ArgumentError: a row holds something else.
+    """
+    for number, value in enumerate(values, 1):
+        if isinstance(value, str):
+            yield value
+        elif value is not None:
+            raise ArgumentError(
+                f"data: {source}: column {field!r} holds no text but {type(value).__name__} (row {number}); "
+                "name the column of texts in data.field"
+            )
