@@ -39,13 +39,7 @@ void LoopMemory::check_slot(Slot slot) const {
 void LoopMemory::admit(Slot slot, const Request& request, std::span<const Token> tokens,
                        cudaStream_t stream) {
   check_slot(slot);
-  if (tokens.empty() || tokens.size() > static_cast<std::size_t>(context_) ||
-      tokens.size() < request.prompt.size()) {
-    throw ArgumentError("tokens: " + std::to_string(tokens.size()) + " behind a prompt of " +
-                        std::to_string(request.prompt.size()) + " in a context of " +
-                        std::to_string(context_));
-  }
-  const SlotStart start = slot_start(request, tokens, vocab_);
+  const SlotStart start = slot_start(request, tokens, vocab_, context_);
   if (!start.counts.empty() && !has_counts()) {
     counts_ = DeviceBuffer<Tally>(product(slot_count_, vocab_));
     counts_.fill(0, stream);

@@ -20,7 +20,7 @@ class LoopMemory {
 
   /// Puts a sequence into a slot, behind what `stream` does. The memory of counts is taken when the first one
   /// with penalties comes, so graphs that were captured before hold another view: compare has_counts().
-  /// Throws ArgumentError on a slot or a length out of range, UnsupportedError as slot_start() does.
+  /// Throws ArgumentError on a slot out of range, else as slot_start() does.
   void admit(Slot slot, const Request& request, std::span<const Token> tokens, cudaStream_t stream);
 
   /// Ends a slot's sequence, behind what `stream` does.

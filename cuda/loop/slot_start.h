@@ -33,8 +33,18 @@ inline std::vector<Tally> tally(std::span<const Token> prompt, std::span<const T
 }
 
 /// `tokens` are all committed ones of the request, its prompt first; check(request, info) has passed.
-/// Throws UnsupportedError where it has more stop tokens or biased tokens than the state holds.
-inline SlotStart slot_start(const Request& request, std::span<const Token> tokens, std::int32_t vocab) {
+/// Throws ArgumentError where nothing can follow them: none is there, the context is full or `max_tokens` are
+/// generated; UnsupportedError where it has more stop tokens or biased tokens than the state holds.
+inline SlotStart slot_start(const Request& request, std::span<const Token> tokens, std::int32_t vocab,
+                            std::int32_t context) {
+  const std::size_t prompt = request.prompt.size();
+  const std::size_t held = tokens.size();
+  if (held == 0 || held < prompt || held >= static_cast<std::size_t>(context) ||
+      held - prompt >= static_cast<std::size_t>(request.max_tokens)) {
+    throw ArgumentError("tokens: no room for one behind " + std::to_string(held) + ", " +
+                        std::to_string(prompt) + " of them the prompt's, in a context of " +
+                        std::to_string(context) + " and max_tokens of " + std::to_string(request.max_tokens));
+  }
   const auto limit = [](std::size_t size, std::int32_t most, const char* what) {
     if (size <= static_cast<std::size_t>(most)) return;
     throw UnsupportedError("the loop on the GPU holds " + std::to_string(most) + " " + what +

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mtp_rt import _core
 from mtp_rt import _core_testing as native
-from mtp_rt.errors import UnsupportedError
+from mtp_rt.errors import ArgumentError, UnsupportedError
 
 ENDINGS = {0: None, 1: "stop", 2: "length", 3: "error", 4: "empty"}
 
@@ -151,3 +151,13 @@ def test_more_stop_tokens_than_the_state_holds() -> None:
     loop = native.DeviceLoop(1, 1, 1, CONTEXT, VOCAB)
     with pytest.raises(UnsupportedError, match="holds 32 stop tokens; the request has 33"):
         loop.admit(0, request, [1])
+
+
+@pytest.mark.parametrize("tokens", [[], [1], [1] * CONTEXT, [1] * 7])
+def test_a_sequence_that_nothing_can_follow_is_refused(tokens: list[int]) -> None:
+    """It has no token, lacks a part of its prompt, fills the context, or has had all its tokens."""
+    request = _core.Request([1, 1], _core.SamplingParams(), max_tokens=5)
+    loop = native.DeviceLoop(1, 1, 1, CONTEXT, VOCAB)
+    with pytest.raises(ArgumentError, match=rf"tokens: no room for one behind {len(tokens)}, 2 of them"):
+        loop.admit(0, request, tokens)
+    loop.admit(0, request, [1] * 6)

@@ -24,7 +24,7 @@ constexpr std::int32_t kListed = 4;  // few: searches go digit by digit
 /// The loop's state of one sequence, every array just as large as it must be.
 struct HostLoop {
   HostLoop(const Request& request, std::int32_t vocab)
-      : start(slot_start(request, request.prompt, vocab)),
+      : start(slot_start(request, request.prompt, vocab, kContext)),
         tokens(kContext),
         counts(static_cast<std::size_t>(vocab)),
         stops(kMaxStops),

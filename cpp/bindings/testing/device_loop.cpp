@@ -56,7 +56,7 @@ class DeviceLoop {
   }
 
   void admit(std::int32_t slot, const Request& request, const std::vector<Token>& tokens) {
-    const cuda::SlotStart start = cuda::slot_start(request, tokens, state_.vocab);
+    const cuda::SlotStart start = cuda::slot_start(request, tokens, state_.vocab, state_.context);
     const auto put = [slot](auto& to, const auto& from, std::int32_t stride) {
       std::ranges::copy(from, to.begin() + static_cast<std::ptrdiff_t>(slot) * stride);
     };
