@@ -1,0 +1,73 @@
+"""benchmarks/gpu_checks.py: what it says of checks that pass, fail, hang or cannot be run."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu_checks.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gpu_checks", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+def python(code: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", code)
+
+
+def test_each_outcome_is_told_apart(script: ModuleType) -> None:
+    wanted = [
+        script.Check("good", python("print('fine')")),
+        script.Check("bad", python("print('differ'); raise SystemExit(1)")),
+        script.Check("behind good", python("pass"), "good"),
+        script.Check("behind bad", python("pass"), "bad"),
+        script.Check("no tool", ("no-such-program-here",)),
+        script.Check("no gpu", python("raise SystemExit(77)")),
+    ]
+    results = script.run_all(wanted)
+    outcomes = ["passed", "failed", "passed", "skipped", "skipped", "skipped"]
+    assert [result["outcome"] for result in results] == outcomes
+    details = [
+        "fine",
+        "differ",
+        "",
+        "needs 'bad'",
+        "no-such-program-here is not here",
+        "the program finds no GPU",
+    ]
+    assert [result["detail"] for result in results] == details
+
+
+def test_a_check_without_end_leaves_no_time_for_others(script: ModuleType) -> None:
+    hangs = script.Check("hangs", python("import time; time.sleep(60)"))
+    results = script.run_all([hangs, script.Check("later", python("pass"))], seconds=0.5)
+    assert [result["outcome"] for result in results] == ["out of time", "out of time"]
+
+
+def test_its_targets_and_presets_exist(script: ModuleType) -> None:
+    printed = subprocess.run(
+        [sys.executable, str(SCRIPT), "--dry-run"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert printed == [" ".join(check.command) for check in script.checks()]
+    root = SCRIPT.parents[1]
+    assert '"name": "cuda"' in (root / "CMakePresets.json").read_text()
+    assert "add_executable(cuda_kernels" in (root / "cuda" / "CMakeLists.txt").read_text()
+
+
+def test_no_gpu_is_no_success(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["gpu_checks.py", "--out", str(tmp_path / "out.json")])
+    assert script.main() == 2
+    assert list(tmp_path.iterdir()) == []
