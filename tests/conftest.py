@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 TINY_MODEL = Path(__file__).parent / "data" / "model_dirs" / "tiny"
 
 
@@ -112,3 +115,10 @@ def real_model() -> Path:
     from mtp_rt import hub
 
     return hub.resolve_model(hub.DEFAULT_MODEL)
+
+
+@pytest.fixture
+def benchmark_script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Return a function: name of a script in benchmarks/ -> that script as a module."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
@@ -11,16 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function: name -> the script as a module."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
 
 
 def output_of(name: str, *arguments: str, cache: Path) -> Any:
@@ -74,13 +64,13 @@ def test_never_slower(tiny_model: Path, tmp_path: Path) -> None:
     assert result["machine"]["threads"] == 1
 
 
-def test_the_ratio_of_never_slower_is_within_rounds(script: Any) -> None:
+def test_the_ratio_of_never_slower_is_within_rounds(benchmark_script: Callable[[str], ModuleType]) -> None:
     """Oracle: by hand. The machine halves its speed in the second round, for both modes."""
-    kind = script("never_slower").Kind([[1]], 0.0)
+    kind = benchmark_script("never_slower").Kind([[1]], 0.0)
     kind.seconds = {"plain": [1.0, 2.0, 1.1], "auto": [0.8, 1.6, 1.0]}
     kind.texts = {"plain": [list(range(11))], "auto": [[*range(10), 99]]}
     kind.steps = 5
-    assert script("never_slower").summary(kind) == {
+    assert benchmark_script("never_slower").summary(kind) == {
         "prompts": 1,
         "plain_tokens_per_second": 9.1,
         "auto_tokens_per_second": 10.0,
@@ -91,9 +81,9 @@ def test_the_ratio_of_never_slower_is_within_rounds(script: Any) -> None:
     }
 
 
-def test_lines_of_a_picture_break_between_words(script: Any) -> None:
+def test_lines_of_a_picture_break_between_words(benchmark_script: Callable[[str], ModuleType]) -> None:
     """Oracle: by hand, a line of six columns."""
-    show: ModuleType = script("show")
+    show: ModuleType = benchmark_script("show")
     columns, show.COLUMNS = show.COLUMNS, 6
     try:
         places = show.places("ab cde fghijklm\nn")

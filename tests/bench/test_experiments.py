@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -12,20 +11,12 @@ from types import ModuleType
 import pytest
 
 pytest.importorskip("torch")
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 TASK = {"length": 3, "labels": 12, "train": 20, "test": 5, "n": 2}
 FIT = {"hidden_size": 32, "layers": 2, "heads": 1, "batch": 2, "steps": 3, "evaluate_every": 2}
 TINY = {
     "path_star ntp": ("path_star", {"task": TASK, "fit": FIT}),
     "path_star mtp 2": ("path_star", {"task": TASK | {"objective": "mtp"}, "fit": FIT}),
 }
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """A function: name -> the script as a module."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module
 
 
 def run(driver: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[tuple[str, int]]:
@@ -35,9 +26,9 @@ def run(driver: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: str) ->
 
 
 def test_finished_runs_are_not_made_again(
-    script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    benchmark_script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    driver = script("experiments")
+    driver = benchmark_script("experiments")
     monkeypatch.setattr(driver, "RESULTS", tmp_path / "results.jsonl")
     monkeypatch.setattr(driver, "EXPERIMENTS", TINY)
     assert run(driver, monkeypatch, "--seeds", "1", "--only", "path_star mtp 2") == [("path_star mtp 2", 0)]
@@ -53,17 +44,17 @@ def test_finished_runs_are_not_made_again(
     assert len(run(driver, monkeypatch, "--seeds", "1")) == len(made) + 1
 
 
-def test_the_page_shows_the_committed_results(script: Callable[[str], ModuleType]) -> None:
+def test_the_page_shows_the_committed_results(benchmark_script: Callable[[str], ModuleType]) -> None:
     """Oracle: the page made anew; figures of code that no commit holds have no place there."""
-    report = script("experiments_report")
+    report = benchmark_script("experiments_report")
     lines = report.current()
     assert report.PAGE.read_text(encoding="utf-8") == report.page(lines)
     assert all("local changes" not in line["commit"] and line["date"] and line["cpu"] for line in lines)
 
 
-def test_of_an_arm_everything_is_shared(script: Callable[[str], ModuleType]) -> None:
+def test_of_an_arm_everything_is_shared(benchmark_script: Callable[[str], ModuleType]) -> None:
     """Oracle: one bit, the arm, and the node behind it follows; of a name, H(X) is H(X|Y) + I(X;Y)."""
-    parts = script("experiments_report").decompositions()
+    parts = benchmark_script("experiments_report").decompositions()
     arm, name = parts["path_star, the arm"], parts["induction, a name"]
     assert (arm.x_given_y, arm.shared, arm.y_given_x) == pytest.approx((0, 1, 0), abs=1e-9)
     assert name.x_given_y + name.shared == pytest.approx(name.first)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,10 +17,8 @@ HASHES = ROOT / "python" / "mtp_rt" / "training" / "distill" / "evaluation_hashe
 
 
 @pytest.fixture
-def prompts(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, as a module."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("prompts")
+def prompts(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("prompts")
 
 
 def test_the_hash_ignores_case_and_spacing(prompts: ModuleType) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, as a module."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("report")
+def report(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("report")
 
 
 def test_the_page_shows_the_committed_results(report: ModuleType) -> None:

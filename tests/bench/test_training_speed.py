@@ -5,21 +5,18 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def speed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, as a module."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    return importlib.import_module("training_speed")
+def speed(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("training_speed")
 
 
 def test_it_measures_speed_and_memory(

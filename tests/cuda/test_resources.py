@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -24,14 +24,9 @@ ptxas info    : Used 38 registers, used 0 barriers
 """
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = ROOT / "benchmarks" / "cuda_resources.py"
-    spec = importlib.util.spec_from_file_location("cuda_resources", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def script(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("cuda_resources")
 
 
 @pytest.mark.skipif(shutil.which("c++filt") is None, reason="needs c++filt")
