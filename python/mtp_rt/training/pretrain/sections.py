@@ -140,6 +140,7 @@ class TrainingConfig:
         evaluate_every, checkpoint_every: steps between; both also happen at the end.
         evaluate_sequences: of the validation text in each evaluation.
         threads: of PyTorch; 0: as it likes.
+        start: a model directory that gives the first weights; None: they are drawn.
     """
 
     sequence: int = 256
@@ -161,6 +162,7 @@ class TrainingConfig:
     evaluate_sequences: int = 64
     checkpoint_every: int = 250
     threads: int = 0
+    start: str | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""

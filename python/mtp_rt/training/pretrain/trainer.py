@@ -36,6 +36,7 @@ from mtp_rt.training.pretrain.live import write_and_measure
 from mtp_rt.training.pretrain.log import TrainLog
 from mtp_rt.training.pretrain.packing import Order
 from mtp_rt.training.pretrain.prepared import DATA_FILE, load, prepare
+from mtp_rt.training.pretrain.start import start_from
 from mtp_rt.training.pretrain.vocabulary import open_vocabulary
 
 Progress = Callable[[str, int, int], None]  # (what, done, total)
@@ -71,7 +72,8 @@ class Trainer:
         progress: told how far reading and training are.
 
     Raises:
-        ArgumentError: the settings do not fit the data, or the checkpoint in `out`; too little room.
+        ArgumentError: the settings do not fit the data, the checkpoint in `out` or the model to start from;
+            too little room.
         ModelFormatError: a file in `out` is damaged.
     """
 
@@ -126,6 +128,8 @@ class Trainer:
         if saved is not None:
             check_settings(path, saved, self._settings, self.data.sha256)
             saved.restore(self.model, self._optimizer)
+        elif training.start is not None:
+            start_from(training.start, self.model, self.vocabulary)
         place = Place() if saved is None else saved.place
         self._log = TrainLog(self._out, self.model.n, place.step)
         return place
