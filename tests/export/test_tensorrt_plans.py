@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mtp_rt import _core_testing
 from mtp_rt.errors import ArgumentError, EngineError, UnsupportedError
 from mtp_rt.export.exporter import TensorRtOptions, export_model
 from mtp_rt.export.tensorrt import library, plan, plans
@@ -51,6 +52,22 @@ def test_the_record_says_what_the_plans_fit(with_plans: Path) -> None:
         path = with_plans / name
         assert (entry["bytes"], entry["sha256"]) == (path.stat().st_size, sha256(path))
         assert (entry["context"], entry["capacity"]) == (64, capacity(64))
+
+
+@needs_rtx
+def test_the_runtime_reads_the_record(with_plans: Path) -> None:
+    read = _core_testing.PlansRecord.read(_core_testing.ModelDir.open(str(with_plans)))
+    written = json.loads((with_plans / "tensorrt.json").read_bytes())
+    read.check_library(written["library"], written["version"])
+    read.check_gpu("9.0")
+    for entry, found in zip(written["plans"], read.values["plans"], strict=True):
+        assert found["profiles"] == [
+            tuple(tuple(bucket[size]) for size in ("batch", "width", "rows")) for bucket in entry["profiles"]
+        ]
+        assert {key: entry[key] for key in found if key != "profiles"} == {
+            key: value for key, value in found.items() if key != "profiles"
+        }
+        assert read.plan_for(entry["graph"], 64) == entry["file"]
 
 
 @needs_rtx

@@ -33,9 +33,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
     "engines/cuda": (set(), {"error", "engine"}),
+    "engines/tensorrt": ({"io"}, {"error", "model_config", "model_dir"}),
     "bindings": ({"base", "io", "sampling", "decode", "engines", "engines/cuda", "engines/native"}, {"*"}),
     "bindings/testing": (
-        {"bindings", "base", "io", "sampling", "decode", "engines", "engines/native", "cuda"},
+        {
+            *("bindings", "base", "io", "sampling", "decode", "cuda"),
+            *("engines", "engines/native", "engines/tensorrt"),
+        },
         {"*"},
     ),
     # Built on its own and opened by name: only its tests may include it.
