@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include "engines/tensorrt/library.h"
 #include "engines/tensorrt/plans_record.h"
 #include "testing/testing.h"
 
@@ -69,6 +70,13 @@ void bind_plans(nb::module_& module) {
           [](const tensorrt::PlansRecord& record, std::size_t plan, std::int32_t batch, std::int32_t width,
              std::int32_t rows) { return tensorrt::profile_for(record.plans.at(plan), batch, width, rows); },
           "plan"_a, "batch"_a, "width"_a, "rows"_a);
+  module.def(
+      "open_tensorrt",
+      [](const std::string& path, const tensorrt::PlansRecord& record) {
+        const tensorrt::Library library(path, record);
+        return nb::make_tuple(library.name(), library.version());
+      },
+      "path"_a, "record"_a, "(name, version) of the library.");
 }
 
 }  // namespace mtp_rt::testing
