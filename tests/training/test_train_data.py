@@ -90,6 +90,9 @@ def test_parquet_columns_are_texts(tmp_path: Path) -> None:
         list(Reader("body").documents([str(path)]))
     with pytest.raises(ArgumentError, match=r"a.parquet: column 'n' holds no text but int \(row 1\)"):
         list(Reader("n").documents([str(path)]))
+    parquet.write_table(arrow.table({"n": [None] * 70_000 + [3]}), path)  # more than is read at once
+    with pytest.raises(ArgumentError, match=r"holds no text but int \(row 70001\)"):
+        list(Reader("n").documents([str(path)]))
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(ArgumentError, match=r"a.parquet: is not a parquet file"):
         list(Reader().documents([str(path)]))

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from mtp_rt.convert.hf_import import import_hf
-from mtp_rt.model_dir import layout_of, output_matrix, read_model_dir
+from mtp_rt.model_dir import output_matrix, read_model_dir
 from mtp_rt.models.trunk import Trunk
-from mtp_rt.models.weights import read_matrix, read_vector
+from mtp_rt.models.weights import read_weights
 
 
 def load_trunk(path: str | Path) -> Trunk:
@@ -22,9 +22,7 @@ def load_trunk(path: str | Path) -> Trunk:
     """
     model = read_model_dir(path)
     trunk = Trunk(model.config)
-    layout = layout_of(model.config)
-    weights = {name: read_vector(model, name) for name in layout.vectors if not name.startswith("heads.")}
-    weights |= {name: read_matrix(model, name) for name in layout.matrices if not name.startswith("heads.")}
+    weights = {name: value for name, value in read_weights(model).items() if not name.startswith("heads.")}
     weights["lm_head.weight"] = weights[output_matrix(model.config)]
     trunk.load_state_dict(weights)
     return trunk.eval()

@@ -12,8 +12,8 @@ namespace mtp_rt::tensorrt {
 namespace {
 
 constexpr const char* kVariable = "MTP_RT_TENSORRT_LIBRARY";
-constexpr std::int32_t kFirstTensorRt =
-    10;  // TensorRT-RTX counts from 1, and no older TensorRT reads our plans
+// Major versions from here on are TensorRT's: RTX counts from 1, and no older TensorRT reads our plans.
+constexpr std::int32_t kFirstTensorRt = 10;
 
 [[noreturn]] void refuse(const std::string& problem) {
   throw UnsupportedError("engine 'tensorrt': " + problem + "; name the library's file in " + kVariable);

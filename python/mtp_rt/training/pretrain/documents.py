@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mtp_rt.errors import ArgumentError, UnsupportedError
-from mtp_rt.training.pretrain.named_dataset import PREFIX, named_dataset, texts
+from mtp_rt.training.pretrain.named_dataset import PREFIX, named_dataset
+from mtp_rt.training.pretrain.text_column import texts
 
 _JSON_LINES = {".jsonl", ".ndjson"}
 
@@ -106,8 +107,9 @@ class Reader:
                 f"data: {path}: has no column {self.field!r} but {', '.join(file.schema_arrow.names)}; "
                 "name it in data.field"
             )
-        for batch in file.iter_batches(columns=[self.field]):
-            yield from texts(batch.column(0).to_pylist(), str(path), self.field)
+        batches = file.iter_batches(columns=[self.field])
+        values = (value for batch in batches for value in batch.column(0).to_pylist())
+        yield from texts(values, str(path), self.field)
 
     def _skipped_note(self) -> str:
         return f" ({len(self.skipped)} binary files left out)" if self.skipped else ""

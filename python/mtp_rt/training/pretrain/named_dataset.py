@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from mtp_rt.errors import ArgumentError, UnsupportedError
+from mtp_rt.training.pretrain.text_column import texts
 
 PREFIX = "datasets:"
 
@@ -40,19 +41,3 @@ def named_dataset(source: str, field: str) -> Iterator[str]:
             "name it in data.field"
         )
     yield from texts((row[field] for row in rows.select_columns([field])), source, field)
-
-
-def texts(values: Iterable[object], source: str, field: str) -> Iterator[str]:
-    """Give the texts of a column; rows may lack one.
-
-    Raises:
-        ArgumentError: a row holds something else.
-    """
-    for number, value in enumerate(values, 1):
-        if isinstance(value, str):
-            yield value
-        elif value is not None:
-            raise ArgumentError(
-                f"data: {source}: column {field!r} holds no text but {type(value).__name__} (row {number}); "
-                "name the column of texts in data.field"
-            )

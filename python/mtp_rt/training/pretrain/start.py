@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from mtp_rt.errors import ArgumentError
-from mtp_rt.model_dir import ModelConfig, ModelDir, layout_of, read_model_dir
+from mtp_rt.model_dir import HeadsConfig, ModelConfig, read_model_dir
 from mtp_rt.models.multi_token import MultiTokenModel
-from mtp_rt.models.weights import read_matrix, read_vector
+from mtp_rt.models.weights import read_weights
 from mtp_rt.training.pretrain.vocabulary import Vocabulary
 
-# What must be equal for a weight to mean the same; how many positions it was trained for need not.
-_SHARED = (
-    "hidden_size",
-    "intermediate_size",
-    "layers",
-    "heads",
-    "kv_heads",
-    "head_dim",
-    "vocab_size",
-    "rms_norm_eps",
-    "rope_theta",
-    "rope_layout",
-    "tied_embedding",
-)
-_SHARED_BY_HEADS = (
-    "wiring",
-    "body",
-    "shared",
-    "intermediate_size",
-    "taps",
-    "draft_vocab_size",
-    "output_norm",
-    "window",
-)
+Config = TypeVar("Config", ModelConfig, HeadsConfig)
+
+# What may differ where weights mean the same; every other field must be equal, those to come as well.
+_FREE = {
+    "format_version",
+    "context",
+    "bos",
+    "eos",
+    "two_stage_margin",
+    "extra_heads",
+    "quantization",
+    "source",
+}
+_FREE_OF_HEADS = {"preset", "count", "acceptance", "quantization"}  # the weights show how many there are
 
 
 def start_from(path: str | Path, model: MultiTokenModel, vocabulary: Vocabulary) -> None:
@@ -55,7 +45,7 @@ def start_from(path: str | Path, model: MultiTokenModel, vocabulary: Vocabulary)
     tokenizer = source.path / "tokenizer.json"
     if not tokenizer.is_file() or tokenizer.read_bytes() != vocabulary.file.encode():
         raise ArgumentError(f"training.start: {path}: has another tokenizer; name its own in data.tokenizer")
-    weights = _weights(source)
+    weights = read_weights(source)
     own = {name.removeprefix("trunk."): value for name, value in model.state_dict().items()}
     for name, value in weights.items():
         if name not in own or own[name].shape != value.shape:
@@ -65,22 +55,20 @@ def start_from(path: str | Path, model: MultiTokenModel, vocabulary: Vocabulary)
             own[name].copy_(value)  # the state shares the parameters' memory
 
 
-def _weights(source: ModelDir) -> Mapping[str, Tensor]:
-    layout = layout_of(source.config)
-    vectors = {name: read_vector(source, name) for name in layout.vectors}
-    return vectors | {name: read_matrix(source, name) for name in layout.matrices}
-
-
 def _check_same(found: ModelConfig, wanted: ModelConfig, path: str | Path) -> None:
-    other = [name for name in _SHARED if getattr(found, name) != getattr(wanted, name)]
-    if other:
-        differences = ", ".join(
-            f"{name} {getattr(found, name)!r}, not {getattr(wanted, name)!r}" for name in other
-        )
-        raise ArgumentError(f"training.start: {path}: is of another architecture: {differences}")
+    if other := _differences(found, wanted, _FREE):
+        raise ArgumentError(f"training.start: {path}: is of another architecture: {other}")
     if found.extra_heads is None:
         return
-    if wanted.extra_heads is None or any(
-        getattr(found.extra_heads, name) != getattr(wanted.extra_heads, name) for name in _SHARED_BY_HEADS
-    ):
+    if wanted.extra_heads is None or _differences(found.extra_heads, wanted.extra_heads, _FREE_OF_HEADS):
         raise ArgumentError(f"training.start: {path}: has other heads; set [heads] as they are")
+
+
+def _differences(found: Config, wanted: Config, free: set[str]) -> str:
+    """Return the fields that differ, with both values; empty: none does."""
+    pairs = {
+        field.name: (getattr(found, field.name), getattr(wanted, field.name))
+        for field in fields(found)
+        if field.name not in free
+    }
+    return ", ".join(f"{name} {a!r}, not {b!r}" for name, (a, b) in pairs.items() if a != b)
