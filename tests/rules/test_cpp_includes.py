@@ -21,19 +21,26 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "sampling": ({"base"}, {"token", "error", "sampling"}),
     "decode": ({"base", "sampling"}, {"*"}),
     "engines": (
-        {"base", "io", "engines/cuda", "engines/native", "engines/onnxruntime"},
+        {"base", "io", "engines/cuda", "engines/native", "engines/onnxruntime", "engines/tensorrt"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
     "engines/native": (
         {"base", "io", "sampling", "engines"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
-    "engines/onnxruntime": (
+    "engines/graphs": (
         {"base", "io", "sampling", "engines"},
         {"token", "error", "model_config", "model_dir", "sampling", "engine"},
     ),
-    "engines/cuda": (set(), {"error", "engine"}),
-    "engines/tensorrt": ({"io"}, {"error", "model_config", "model_dir"}),
+    "engines/onnxruntime": (
+        {"base", "io", "engines/graphs"},
+        {"token", "error", "model_config", "model_dir", "engine"},
+    ),
+    "engines/cuda": (set(), {"token", "error", "engine"}),
+    "engines/tensorrt": (
+        {"io", "engines/cuda", "engines/graphs"},
+        {"token", "error", "model_config", "model_dir", "engine"},
+    ),
     "bindings": ({"base", "io", "sampling", "decode", "engines", "engines/cuda", "engines/native"}, {"*"}),
     "bindings/testing": (
         {

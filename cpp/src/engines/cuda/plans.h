@@ -84,7 +84,8 @@ class Plan {
   /// Inputs and outputs, caches included.
   [[nodiscard]] virtual const std::vector<PlanTensor>& tensors() const noexcept = 0;
 
-  /// Runs the plan and waits for it. Throws EngineError, CapacityError where the GPU's memory does not suffice.
+  /// Runs the plan and waits for it. Throws EngineError, CapacityError where the GPU's memory does not
+  /// suffice.
   virtual void run(const PlanCall& call) = 0;
 };
 

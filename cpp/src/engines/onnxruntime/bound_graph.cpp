@@ -1,27 +1,34 @@
 #include "engines/onnxruntime/bound_graph.h"
 
+#include <algorithm>
+
 #include "io/onnx_file.h"
 
 namespace mtp_rt::onnxruntime {
 namespace {
 
+using graphs::GraphCaches;
+using graphs::NumberType;
+using graphs::Tensor;
+
 constexpr std::size_t kMaxBindings = 64;
 
-std::size_t element_size(ElementType type) {
+std::size_t number_size(NumberType type) {
   switch (type) {
-    case ElementType::f32:
+    case NumberType::f32:
       return 4;
-    case ElementType::i64:
+    case NumberType::i64:
       return 8;
-    default:
-      return 1;
+    case NumberType::boolean:
+      break;
   }
+  return 1;
 }
 
 Tensor cache_tensor(const GraphCaches& caches, const char* time, int layer, bool values) {
-  return {caches.prefix + time + "." + std::to_string(layer) + (values ? ".value" : ".key"),
-          ElementType::f32,
-          {kBatch, caches.shape.kv_heads, kPlaces, caches.shape.head_dim},
+  return {graphs::cache_name(caches, time, layer, values),
+          NumberType::f32,
+          {graphs::kBatch, caches.kv_heads, graphs::kPlaces, caches.head_dim},
           nullptr};
 }
 
@@ -41,11 +48,13 @@ std::map<std::string, std::size_t> bytes_by_name(const io::OnnxFile& graph) {
 }  // namespace
 
 BoundGraph::BoundGraph(const Runtime& runtime, const ModelDir& model, const std::string& file,
-                       Signature signature, GraphCaches caches)
+                       graphs::Signature signature, GraphCaches caches)
     : runtime_(runtime),
       file_(file),
       signature_(std::move(signature)),
       caches_(std::move(caches)),
+      shape_{static_cast<int>(caches_.layers.size()), caches_.kv_heads, caches_.head_dim},
+      slots_(static_cast<std::size_t>(caches_.slots)),
       session_(nullptr, runtime.api().ReleaseSession) {
   const io::OnnxFile graph = io::read_onnx_file(model, file);
   stored_ = bytes_by_name(graph);
@@ -54,11 +63,22 @@ BoundGraph::BoundGraph(const Runtime& runtime, const ModelDir& model, const std:
   for (const io::GraphWeight& weight : graph.weights) model.forget(model.tensor(weight.stored));
 }
 
-void BoundGraph::run(int width, int rows, const SlotCache* cache) {
+void BoundGraph::run(Slot slot, int width, int rows) {
   Binding& bound = binding(width, rows);
-  if (cache != nullptr) bind_cache(bound, *cache);
+  if (shape_.layers > 0) bind_cache(bound, cache(slot));
   check(runtime_.api().RunWithBinding(session_.get(), nullptr, bound.io.get()));
 }
+
+void BoundGraph::reserve(Slot slot, int places, int filled) {
+  SlotCache& kv = cache(slot);
+  if (shape_.layers > 0) kv.reserve(shape_, places, std::min(filled, kv.places()));
+}
+
+void BoundGraph::keep(Slot slot, int base, std::span<const std::int32_t> offsets) {
+  cache(slot).keep(shape_, base, offsets);
+}
+
+void BoundGraph::clear(Slot slot) noexcept { cache(slot).clear(); }
 
 std::size_t BoundGraph::weight_bytes(const std::string& prefix) const {
   std::size_t total = 0;
@@ -84,15 +104,16 @@ BoundGraph::Binding& BoundGraph::binding(int width, int rows) {
 }
 
 void BoundGraph::bind_cache(Binding& binding, const SlotCache& cache) const {
-  const float* memory = cache.matrix(caches_.shape, 0, false);
+  const float* memory = cache.matrix(shape_, 0, false);
   if (binding.cache == memory && binding.places == cache.places()) return;
   binding.cache = nullptr;
-  for (const int layer : caches_.layers) {
+  for (int place = 0; place < shape_.layers; ++place) {
+    const int layer = caches_.layers[static_cast<std::size_t>(place)];
     for (const bool values : {false, true}) {
       Tensor past = cache_tensor(caches_, "past", layer, values);
-      past.data = cache.matrix(caches_.shape, layer, values);
+      past.data = cache.matrix(shape_, place, values);
       const Owned<OrtValue> shared = value(past, 0, 0, cache.places());
-      const std::string present = cache_tensor(caches_, "present", layer, values).name;
+      const std::string present = graphs::cache_name(caches_, "present", layer, values);
       check(runtime_.api().BindInput(binding.io.get(), past.name.c_str(), shared.get()));
       check(runtime_.api().BindOutput(binding.io.get(), present.c_str(), shared.get()));
     }
@@ -103,15 +124,15 @@ void BoundGraph::bind_cache(Binding& binding, const SlotCache& cache) const {
 
 Owned<OrtValue> BoundGraph::value(const Tensor& tensor, int width, int rows, int places) const {
   std::vector<std::int64_t> shape = tensor.shape;
-  std::size_t bytes = element_size(tensor.type);
+  std::size_t bytes = number_size(tensor.type);
   for (std::int64_t& size : shape) {
-    if (size == kBatch) size = 1;
-    if (size == kWidth) size = width;
-    if (size == kRows) size = rows;
-    if (size == kPlaces) size = places;
+    if (size == graphs::kBatch) size = 1;
+    if (size == graphs::kWidth) size = width;
+    if (size == graphs::kRows) size = rows;
+    if (size == graphs::kPlaces) size = places;
     bytes *= static_cast<std::size_t>(size);
   }
-  return runtime_.tensor(tensor.data, bytes, shape, tensor.type);
+  return runtime_.tensor(tensor.data, bytes, shape, element_type(tensor.type));
 }
 
 }  // namespace mtp_rt::onnxruntime

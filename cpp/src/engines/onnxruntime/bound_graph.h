@@ -2,41 +2,29 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "engines/graphs/graph.h"
 #include "engines/onnxruntime/session.h"
 #include "engines/onnxruntime/slot_caches.h"
 #include "mtp_rt/model_dir.h"
 
 namespace mtp_rt::onnxruntime {
 
-/// What a graph is called with and gives, besides caches.
-struct Signature {
-  std::vector<Tensor> inputs;
-  std::vector<Tensor> outputs;
-};
-
-/// The caches that a graph has: inputs PREFIXpast.{layer}.key and .value, outputs PREFIXpresent...
-struct GraphCaches {
-  std::string prefix;
-  CacheShape shape;
-  std::vector<int> layers;  // empty: none
-};
-
-class BoundGraph {
+class BoundGraph final : public graphs::Graph {
  public:
-  /// Opens `file` of `model`. Throws as read_onnx_file() and open_session() do.
-  BoundGraph(const Runtime& runtime, const ModelDir& model, const std::string& file, Signature signature,
-             GraphCaches caches);
+  /// Opens `file` of `model`; `runtime` outlives it. Throws as read_onnx_file() and open_session() do.
+  BoundGraph(const Runtime& runtime, const ModelDir& model, const std::string& file,
+             graphs::Signature signature, graphs::GraphCaches caches);
 
-  /// Runs the graph on what its inputs hold: `width` rows, `rows` of them wanted, over a slot's cache, which
-  /// is null where it has none. Throws EngineError.
-  void run(int width, int rows, const SlotCache* cache);
-
-  /// Bytes of the stored tensors that the graph reads, of names that start with `prefix`.
-  [[nodiscard]] std::size_t weight_bytes(const std::string& prefix) const;
+  void run(Slot slot, int width, int rows) override;
+  void reserve(Slot slot, int places, int filled) override;
+  void keep(Slot slot, int base, std::span<const std::int32_t> offsets) override;
+  void clear(Slot slot) noexcept override;
+  [[nodiscard]] std::size_t weight_bytes(const std::string& prefix) const override;
 
  private:
   struct Binding {
@@ -45,15 +33,18 @@ class BoundGraph {
     int places = 0;
   };
 
+  [[nodiscard]] SlotCache& cache(Slot slot) noexcept { return slots_[static_cast<std::size_t>(slot)]; }
   [[nodiscard]] Binding& binding(int width, int rows);
   void bind_cache(Binding& binding, const SlotCache& cache) const;
-  [[nodiscard]] Owned<OrtValue> value(const Tensor& tensor, int width, int rows, int places) const;
+  [[nodiscard]] Owned<OrtValue> value(const graphs::Tensor& tensor, int width, int rows, int places) const;
   void check(OrtStatus* status) const { runtime_.library().check(status, file_); }
 
   const Runtime& runtime_;
   std::string file_;
-  Signature signature_;
-  GraphCaches caches_;
+  graphs::Signature signature_;
+  graphs::GraphCaches caches_;
+  CacheShape shape_;
+  std::vector<SlotCache> slots_;
   std::map<std::string, std::size_t> stored_;  // bytes by stored name
   Owned<OrtSession> session_;
   std::map<std::pair<int, int>, Binding> bindings_;  // by width and rows

@@ -8,6 +8,8 @@
 namespace mtp_rt::onnxruntime {
 namespace {
 
+using graphs::Tensor;
+
 template <typename T, typename Make>
 Owned<T> make(const Library& library, void (*release)(T*), const std::string& doing, Make&& create) {
   T* made = nullptr;
@@ -106,7 +108,7 @@ class SignatureCheck {
     const auto fits = [](std::int64_t found, std::int64_t wanted) {
       return found == std::max<std::int64_t>(wanted, -1);
     };
-    if (type != expected.type || !std::ranges::equal(shape, expected.shape, fits))
+    if (type != element_type(expected.type) || !std::ranges::equal(shape, expected.shape, fits))
       refuse(std::string("has another type or shape of the ") + side.name + " '" + expected.name + "'");
   }
 
@@ -122,6 +124,18 @@ class SignatureCheck {
 };
 
 }  // namespace
+
+ElementType element_type(graphs::NumberType type) noexcept {
+  switch (type) {
+    case graphs::NumberType::f32:
+      return ElementType::f32;
+    case graphs::NumberType::i64:
+      return ElementType::i64;
+    case graphs::NumberType::boolean:
+      return ElementType::boolean;
+  }
+  return ElementType::undefined;
+}
 
 Runtime::Runtime(const std::string& library, const std::string& provider, int threads)
     : library_(library),

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engines/graphs/graph.h"
 #include "engines/onnxruntime/library.h"
 #include "io/onnx_file.h"
 
@@ -17,16 +18,7 @@ namespace mtp_rt::onnxruntime {
 template <typename T>
 using Owned = std::unique_ptr<T, void (*)(T*)>;
 
-/// Dimensions that a call decides on.
-enum Dimension : std::int64_t { kBatch = -1, kWidth = -2, kRows = -3, kPlaces = -4 };
-
-/// An input or output of a graph, and the memory that is bound to it.
-struct Tensor {
-  std::string name;
-  ElementType type = ElementType::f32;
-  std::vector<std::int64_t> shape;  // negative: a Dimension
-  void* data = nullptr;             // borrowed; null: a slot's cache, or an output that no one reads
-};
+[[nodiscard]] ElementType element_type(graphs::NumberType type) noexcept;
 
 /// The environment and options that all graphs of an engine share.
 class Runtime {
@@ -52,7 +44,7 @@ class Runtime {
 /// Opens a checked graph. Throws ModelFormatError naming `file` if ONNX Runtime refuses it or its inputs and
 /// outputs are not those given, UnsupportedError for operators that this ONNX Runtime lacks.
 [[nodiscard]] Owned<OrtSession> open_session(const Runtime& runtime, const io::OnnxFile& graph,
-                                             const std::string& file, std::span<const Tensor> inputs,
-                                             std::span<const Tensor> outputs);
+                                             const std::string& file, std::span<const graphs::Tensor> inputs,
+                                             std::span<const graphs::Tensor> outputs);
 
 }  // namespace mtp_rt::onnxruntime

@@ -1,4 +1,4 @@
-// Keys and values of every slot, in memory that graphs read and write in place.
+// Keys and values of a slot, in memory that graphs read and write in place.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include "engines/onnxruntime/candidates.h"
+#include "engines/graphs/candidates.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include "mtp_rt/engine.h"
 #include "sampling/rank.h"
 
-namespace mtp_rt::onnxruntime {
+namespace mtp_rt::graphs {
 
 void choose(std::span<const float> logits, const ScoredTokens& scored, const SamplingParams& params,
             std::int64_t position, std::span<Token> tokens, std::span<float> chances) {
@@ -36,4 +36,4 @@ void choose(std::span<const float> logits, const ScoredTokens& scored, const Sam
   }
 }
 
-}  // namespace mtp_rt::onnxruntime
+}  // namespace mtp_rt::graphs

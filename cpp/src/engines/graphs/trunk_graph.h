@@ -1,22 +1,23 @@
-// verify.onnx: rows of one slot through the trunk.
+// The graph "verify": rows of one slot through the trunk.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "base/aligned_buffer.h"
-#include "engines/onnxruntime/bound_graph.h"
+#include "engines/graphs/graph.h"
 #include "engines/verify_rows.h"
 #include "mtp_rt/engine.h"
 
-namespace mtp_rt::onnxruntime {
+namespace mtp_rt::graphs {
 
 class TrunkGraph {
  public:
-  /// Opens verify.onnx of `model` for calls of at most `max_rows` rows.
-  TrunkGraph(const Runtime& runtime, const ModelDir& model, int slots, int max_rows);
-  TrunkGraph(const TrunkGraph&) = delete;  // its graph is bound to its memory
+  /// Opens the trunk of `model` for calls of at most `max_rows` rows.
+  TrunkGraph(Backend& backend, const ModelConfig& config, int slots, int max_rows);
+  TrunkGraph(const TrunkGraph&) = delete;  // its graph reads and writes its memory
   TrunkGraph& operator=(const TrunkGraph&) = delete;
 
   /// Runs one slot's rows of a call. `wanted`: which of them, by place in the call, give logits.
@@ -29,23 +30,18 @@ class TrunkGraph {
   [[nodiscard]] std::span<const float> states(std::size_t rows) const;
 
   /// Commits rows of a run at `offsets` behind `base` positions.
-  void keep(Slot slot, int base, std::span<const std::int32_t> offsets) {
-    cache(slot).keep(shape_, base, offsets);
-  }
-  void clear(Slot slot) noexcept { cache(slot).clear(); }
+  void keep(Slot slot, int base, std::span<const std::int32_t> offsets) { graph_->keep(slot, base, offsets); }
+  void clear(Slot slot) noexcept { graph_->clear(slot); }
 
   /// Weights read per step of one row.
   [[nodiscard]] std::size_t weight_bytes() const;
 
  private:
-  [[nodiscard]] SlotCache& cache(Slot slot) noexcept { return caches_[static_cast<std::size_t>(slot)]; }
   void write_tree(const Segment& segment, std::span<const VerifyRow> rows);
 
-  CacheShape shape_;
   std::size_t vocab_size_;
   std::size_t hidden_size_;
   bool tied_embedding_;
-  std::vector<SlotCache> caches_;
   std::vector<std::int64_t> tokens_;
   std::vector<std::int64_t> positions_;
   std::vector<std::int64_t> rows_;
@@ -53,7 +49,7 @@ class TrunkGraph {
   std::vector<std::uint8_t> tree_;
   AlignedBuffer logits_;
   AlignedBuffer states_;
-  BoundGraph graph_;
+  std::unique_ptr<Graph> graph_;
 };
 
-}  // namespace mtp_rt::onnxruntime
+}  // namespace mtp_rt::graphs

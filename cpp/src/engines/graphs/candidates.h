@@ -8,7 +8,7 @@
 #include "mtp_rt/token.h"
 #include "sampling/token_noise.h"
 
-namespace mtp_rt::onnxruntime {
+namespace mtp_rt::graphs {
 
 /// Writes the `tokens.size()` best tokens, best first, and the head's own probability of each.
 ///
@@ -17,4 +17,4 @@ namespace mtp_rt::onnxruntime {
 void choose(std::span<const float> logits, const ScoredTokens& scored, const SamplingParams& params,
             std::int64_t position, std::span<Token> tokens, std::span<float> chances);
 
-}  // namespace mtp_rt::onnxruntime
+}  // namespace mtp_rt::graphs

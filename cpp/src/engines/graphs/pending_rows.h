@@ -7,7 +7,7 @@
 
 #include "mtp_rt/token.h"
 
-namespace mtp_rt::onnxruntime {
+namespace mtp_rt::graphs {
 
 /// The newest committed rows of a slot, oldest first: the state that heads start from, and the token.
 class PendingRows {
@@ -43,4 +43,4 @@ class PendingRows {
   std::vector<float> states_;
 };
 
-}  // namespace mtp_rt::onnxruntime
+}  // namespace mtp_rt::graphs

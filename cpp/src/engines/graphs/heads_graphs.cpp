@@ -1,13 +1,13 @@
-#include "engines/onnxruntime/heads_graphs.h"
+#include "engines/graphs/heads_graphs.h"
 
 #include <algorithm>
 #include <cstring>
 #include <string>
 
-#include "engines/onnxruntime/candidates.h"
+#include "engines/graphs/candidates.h"
 #include "io/model_layout.h"
 
-namespace mtp_rt::onnxruntime {
+namespace mtp_rt::graphs {
 namespace {
 
 constexpr int kMaxRows = 128;  // rows of one run
@@ -25,38 +25,35 @@ ScoredTokens scored_tokens(const ModelDir& model, const HeadsConfig& heads) {
   return ScoredTokens(std::move(ids));
 }
 
-std::string file_of(int module) {
-  return module == 0 ? "draft.onnx" : "draft_" + std::to_string(module + 1) + ".onnx";
-}
+std::string graph_of(int module) { return module == 0 ? "draft" : "draft_" + std::to_string(module + 1); }
 
 }  // namespace
 
-HeadsGraphs::HeadsGraphs(const Runtime& runtime, const ModelDir& model, const HeadsConfig& heads, int slots)
+HeadsGraphs::HeadsGraphs(Backend& backend, const ModelDir& model, const HeadsConfig& heads, int slots)
     : heads_(heads),
       attends_(heads.body == HeadBody::block),
       sequential_(heads.wiring == HeadWiring::sequential),
       open_(open_rows(heads)),
       hidden_(static_cast<std::size_t>(model.config().hidden_size)),
       scores_(static_cast<std::size_t>(heads.draft_vocab_size.value_or(model.config().vocab_size))),
-      shape_{heads.modules(), model.config().kv_heads, model.config().head_dim},
       scored_(scored_tokens(model, heads)),
-      sequences_(static_cast<std::size_t>(slots)),
+      pending_(static_cast<std::size_t>(slots)),
       tokens_(static_cast<std::size_t>(kMaxRows)),
       states_(tokens_.size() * hidden_ * sizeof(float)),
       next_states_(tokens_.size() * hidden_ * sizeof(float)),
       logits_(static_cast<std::size_t>(heads.count) * scores_ * sizeof(float)) {
-  open_graphs(runtime, model);
+  open_graphs(backend, model.config(), slots);
 }
 
 // Sequential heads have a graph per module, others one for all.
-void HeadsGraphs::open_graphs(const Runtime& runtime, const ModelDir& model) {
+void HeadsGraphs::open_graphs(Backend& backend, const ModelConfig& config, int slots) {
   for (int graph = 0; graph < (sequential_ ? heads_.modules() : 1); ++graph) {
     std::vector<int> layers;
     for (int module = 0; attends_ && module < heads_.modules(); ++module) {
       if (!sequential_ || module == graph) layers.push_back(module);
     }
-    graphs_.emplace_back(runtime, model, file_of(graph), signature(model.config()),
-                         GraphCaches{"heads.", shape_, layers});
+    graphs_.push_back(backend.open(graph_of(graph), signature(config),
+                                   {"heads.", layers, config.kv_heads, config.head_dim, slots}));
   }
 }
 
@@ -65,38 +62,41 @@ Signature HeadsGraphs::signature(const ModelConfig& config) {
   const std::int64_t given = attends_ ? kRows : kWidth;
   const auto scores = static_cast<std::int64_t>(scores_);
   Signature s;
-  s.inputs.push_back({"state", ElementType::f32, {kBatch, kWidth, hidden}, states_.data()});
-  if (sequential_) s.inputs.push_back({"tokens", ElementType::i64, {kBatch, kWidth}, tokens_.data()});
+  s.inputs.push_back({"state", NumberType::f32, {kBatch, kWidth, hidden}, states_.data()});
+  if (sequential_) s.inputs.push_back({"tokens", NumberType::i64, {kBatch, kWidth}, tokens_.data()});
   if (attends_) {
-    s.inputs.push_back({"lengths", ElementType::i64, {kBatch}, &length_});
-    s.inputs.push_back({"rows", ElementType::i64, {kBatch, kRows}, &row_});
+    s.inputs.push_back({"lengths", NumberType::i64, {kBatch}, &length_});
+    s.inputs.push_back({"rows", NumberType::i64, {kBatch, kRows}, &row_});
   }
   if (sequential_) {
-    s.outputs = {{"logits", ElementType::f32, {kBatch, given, scores}, logits_.data()},
-                 {"ids", ElementType::i64, {kBatch, given}},
-                 {"next_state", ElementType::f32, {kBatch, kWidth, hidden}, next_states_.data()}};
+    s.outputs = {{"logits", NumberType::f32, {kBatch, given, scores}, logits_.data()},
+                 {"ids", NumberType::i64, {kBatch, given}},
+                 {"next_state", NumberType::f32, {kBatch, kWidth, hidden}, next_states_.data()}};
   } else {
-    s.outputs = {{"logits", ElementType::f32, {kBatch, given, heads_.count, scores}, logits_.data()},
-                 {"ids", ElementType::i64, {kBatch, given, heads_.count}}};
+    s.outputs = {{"logits", NumberType::f32, {kBatch, given, heads_.count, scores}, logits_.data()},
+                 {"ids", NumberType::i64, {kBatch, given, heads_.count}}};
   }
   return s;
 }
 
 void HeadsGraphs::keep(Slot slot, Token token, std::span<const float> state) {
-  PendingRows& pending = sequences_[static_cast<std::size_t>(slot)].pending;
+  PendingRows& pending = pending_[static_cast<std::size_t>(slot)];
   if (!attends_) pending.drop(pending.count(), hidden_);
   pending.append(token, state);
 }
 
-void HeadsGraphs::clear(Slot slot) { sequences_[static_cast<std::size_t>(slot)] = {}; }
+void HeadsGraphs::clear(Slot slot) {
+  pending_[static_cast<std::size_t>(slot)].clear();
+  for (const auto& graph : graphs_) graph->clear(slot);
+}
 
 void HeadsGraphs::draft(const HeadRow& row, const DraftOutputs& outputs) {
-  Sequence& sequence = sequences_[static_cast<std::size_t>(row.slot)];
-  while (sequence.pending.count() > kMaxRows)
-    finish_oldest(sequence, std::min(kMaxRows, sequence.pending.count() - open_));
-  const int rows = sequence.pending.count();
-  reserve(sequence, rows + heads_.count);
-  Run run{sequence, rows, {row.token}};
+  PendingRows& pending = pending_[static_cast<std::size_t>(row.slot)];
+  while (pending.count() > kMaxRows)
+    finish_oldest(row.slot, pending, std::min(kMaxRows, pending.count() - open_));
+  const int rows = pending.count();
+  reserve(row.slot, pending, rows + heads_.count);
+  Run run{row.slot, pending, rows, {row.token}};
   if (!sequential_) run_all_depths(run);
   for (int depth = 0; depth < row.count; ++depth) {
     if (sequential_) run_depth(run, depth);
@@ -104,24 +104,24 @@ void HeadsGraphs::draft(const HeadRow& row, const DraftOutputs& outputs) {
     run.behind.push_back(outputs.tokens[row.output + static_cast<std::size_t>(depth * row.width)]);
   }
   const bool all_modules_ran = heads_.shared || !sequential_ || row.count == heads_.count;
-  if (all_modules_ran) sequence.pending.drop(std::max(0, rows - open_), hidden_);
+  if (all_modules_ran) pending.drop(std::max(0, rows - open_), hidden_);
 }
 
 // Makes the keys and values of the oldest pending rows final; all tokens that they read are known.
-void HeadsGraphs::finish_oldest(Sequence& sequence, int rows) {
-  reserve(sequence, rows);
-  const Run run{sequence, rows, {}};
+void HeadsGraphs::finish_oldest(Slot slot, PendingRows& pending, int rows) {
+  reserve(slot, pending, rows);
+  const Run run{slot, pending, rows, {}};
   if (sequential_) {
     for (int module = 0; module < heads_.modules(); ++module) run_depth(run, module);
   } else {
     run_all_depths(run);
   }
-  sequence.pending.drop(rows, hidden_);
+  pending.drop(rows, hidden_);
 }
 
-void HeadsGraphs::reserve(Sequence& sequence, int rows) const {
-  const int filled = sequence.pending.first();
-  if (attends_) sequence.cache.reserve(shape_, filled + rows, std::min(filled, sequence.cache.places()));
+void HeadsGraphs::reserve(Slot slot, const PendingRows& pending, int rows) {
+  if (!attends_) return;
+  for (const auto& graph : graphs_) graph->reserve(slot, pending.first() + rows, pending.first());
 }
 
 // Behind the first depth, a shared module runs the last row alone: the rows before it are in its cache.
@@ -130,7 +130,7 @@ int HeadsGraphs::width(const Run& run, int depth) const noexcept {
 }
 
 void HeadsGraphs::run_depth(const Run& run, int depth) {
-  const PendingRows& pending = run.sequence.pending;
+  const PendingRows& pending = run.pending;
   const int rows = width(run, depth);
   const int skipped = run.rows - rows;
   if (depth == 0) {
@@ -147,18 +147,18 @@ void HeadsGraphs::run_depth(const Run& run, int depth) {
         at < pending.count() ? pending.token(at) : run.behind[static_cast<std::size_t>(at - pending.count())];
   }
   const int length = pending.first() + (heads_.shared ? skipped + depth : 0);
-  call(graphs_[heads_.shared ? 0 : static_cast<std::size_t>(depth)], run.sequence, length, rows);
+  call(*graphs_[heads_.shared ? 0 : static_cast<std::size_t>(depth)], run, length, rows);
 }
 
 void HeadsGraphs::run_all_depths(const Run& run) {
-  std::ranges::copy(run.sequence.pending.states(0, run.rows, hidden_), states_.as<float>().begin());
-  call(graphs_.front(), run.sequence, run.sequence.pending.first(), run.rows);
+  std::ranges::copy(run.pending.states(0, run.rows, hidden_), states_.as<float>().begin());
+  call(*graphs_.front(), run, run.pending.first(), run.rows);
 }
 
-void HeadsGraphs::call(BoundGraph& graph, const Sequence& sequence, int length, int rows) {
+void HeadsGraphs::call(Graph& graph, const Run& run, int length, int rows) {
   length_ = length;
   row_ = rows - 1;
-  graph.run(rows, 1, attends_ ? &sequence.cache : nullptr);
+  graph.run(run.slot, rows, 1);
 }
 
 void HeadsGraphs::choose_at(const HeadRow& row, int depth, const DraftOutputs& outputs) const {
@@ -171,11 +171,11 @@ void HeadsGraphs::choose_at(const HeadRow& row, int depth, const DraftOutputs& o
 }
 
 std::size_t HeadsGraphs::bytes_per_depth(const ModelConfig& config) const {
-  const BoundGraph& graph = graphs_.front();
+  const Graph& graph = *graphs_.front();
   const std::size_t unembed = graph.weight_bytes("heads.unembed.");
   const std::size_t modules = graph.weight_bytes("heads.") - unembed;
   const std::size_t output = heads_.draft_vocab_size ? 0 : graph.weight_bytes(io::output_matrix(config));
   return modules / static_cast<std::size_t>(sequential_ ? 1 : heads_.modules()) + unembed + output;
 }
 
-}  // namespace mtp_rt::onnxruntime
+}  // namespace mtp_rt::graphs

@@ -1,12 +1,10 @@
-#include "engines/onnxruntime/trunk_graph.h"
+#include "engines/graphs/trunk_graph.h"
 
 #include <algorithm>
 #include <numeric>
 
-namespace mtp_rt::onnxruntime {
+namespace mtp_rt::graphs {
 namespace {
-
-constexpr const char* kFile = "verify.onnx";
 
 std::vector<int> all_layers(int count) {
   std::vector<int> layers(static_cast<std::size_t>(count));
@@ -16,32 +14,31 @@ std::vector<int> all_layers(int count) {
 
 }  // namespace
 
-TrunkGraph::TrunkGraph(const Runtime& runtime, const ModelDir& model, int slots, int max_rows)
-    : shape_{model.config().layers, model.config().kv_heads, model.config().head_dim},
-      vocab_size_(static_cast<std::size_t>(model.config().vocab_size)),
-      hidden_size_(static_cast<std::size_t>(model.config().hidden_size)),
-      tied_embedding_(model.config().tied_embedding),
-      caches_(static_cast<std::size_t>(slots)),
+TrunkGraph::TrunkGraph(Backend& backend, const ModelConfig& config, int slots, int max_rows)
+    : vocab_size_(static_cast<std::size_t>(config.vocab_size)),
+      hidden_size_(static_cast<std::size_t>(config.hidden_size)),
+      tied_embedding_(config.tied_embedding),
       tokens_(static_cast<std::size_t>(max_rows)),
       positions_(tokens_.size()),
       rows_(tokens_.size()),
       tree_(tokens_.size() * tokens_.size()),
       logits_(tokens_.size() * vocab_size_ * sizeof(float)),
-      states_(tokens_.size() * hidden_size_ * sizeof(float)),
-      graph_(runtime, model, kFile,
-             {{{"tokens", ElementType::i64, {kBatch, kWidth}, tokens_.data()},
-               {"positions", ElementType::i64, {kBatch, kWidth}, positions_.data()},
-               {"lengths", ElementType::i64, {kBatch}, &length_},
-               {"tree", ElementType::boolean, {kBatch, kWidth, kWidth}, tree_.data()},
-               {"rows", ElementType::i64, {kBatch, kRows}, rows_.data()}},
-              {{"logits", ElementType::f32, {kBatch, kRows, model.config().vocab_size}, logits_.data()},
-               {"state", ElementType::f32, {kBatch, kWidth, model.config().hidden_size}, states_.data()}}},
-             {"", shape_, all_layers(shape_.layers)}) {}
+      states_(tokens_.size() * hidden_size_ * sizeof(float)) {
+  const Signature signature{
+      {{"tokens", NumberType::i64, {kBatch, kWidth}, tokens_.data()},
+       {"positions", NumberType::i64, {kBatch, kWidth}, positions_.data()},
+       {"lengths", NumberType::i64, {kBatch}, &length_},
+       {"tree", NumberType::boolean, {kBatch, kWidth, kWidth}, tree_.data()},
+       {"rows", NumberType::i64, {kBatch, kRows}, rows_.data()}},
+      {{"logits", NumberType::f32, {kBatch, kRows, config.vocab_size}, logits_.data()},
+       {"state", NumberType::f32, {kBatch, kWidth, config.hidden_size}, states_.data()}}};
+  graph_ = backend.open("verify", signature,
+                        {"", all_layers(config.layers), config.kv_heads, config.head_dim, slots});
+}
 
 void TrunkGraph::run(const Segment& segment, std::span<const VerifyRow> rows,
                      std::span<const std::int32_t> wanted) {
-  SlotCache& kv = cache(segment.slot);
-  kv.reserve(shape_, segment.base + segment.rows, segment.base);
+  graph_->reserve(segment.slot, segment.base + segment.rows, segment.base);
   const auto first = static_cast<std::size_t>(segment.first_row);
   const auto width = static_cast<std::size_t>(segment.rows);
   for (std::size_t i = 0; i < width; ++i) {
@@ -51,7 +48,7 @@ void TrunkGraph::run(const Segment& segment, std::span<const VerifyRow> rows,
   length_ = segment.base;
   write_tree(segment, rows.subspan(first, width));
   std::ranges::transform(wanted, rows_.begin(), [&](std::int32_t row) { return row - segment.first_row; });
-  graph_.run(segment.rows, static_cast<int>(wanted.size()), &kv);
+  graph_->run(segment.slot, segment.rows, static_cast<int>(wanted.size()));
 }
 
 // A row sees what its parent sees, and itself.
@@ -78,7 +75,7 @@ std::span<const float> TrunkGraph::states(std::size_t rows) const {
 
 std::size_t TrunkGraph::weight_bytes() const {
   // An embedding that does not score gives a row only.
-  return graph_.weight_bytes("") - (tied_embedding_ ? 0 : graph_.weight_bytes("model.embed_tokens."));
+  return graph_->weight_bytes("") - (tied_embedding_ ? 0 : graph_->weight_bytes("model.embed_tokens."));
 }
 
-}  // namespace mtp_rt::onnxruntime
+}  // namespace mtp_rt::graphs
