@@ -35,7 +35,8 @@ class LLM:
 
     Args:
         model: A known model's name, fetched on first use, or a model directory; None is the default model.
-        engine: "native", or "onnxruntime" for a directory with exported graphs.
+        engine: "native"; "onnxruntime" for a directory with exported graphs; "tensorrt" for one with plans,
+            on a GPU.
         drafts: Tokens guessed ahead per step, 0 .. 15; "auto" drafts as many as pay off.
         threads: None takes one per available core.
         draft_source: "lookup" repeats what followed the same tokens before, "heads" asks the model's heads,

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from mtp_rt._core import Engine, Request
 from mtp_rt.engines import library_of
 
-ENGINES = ["native", "onnxruntime"]
+ENGINES = ["native", "onnxruntime", "tensorrt"]
 
 PROMPTS = [
     "def parse_args(self, args=None):\n\targs, argv = self.parse_known_args(args, namespace)\n\t",
@@ -72,12 +72,23 @@ DRAFTING: dict[str, Drafting] = {
 
 
 def open_engine(name: str, model: Path, exported: Callable[[Path], Path], **options: Any) -> Engine:
-    """Open `model` with an engine, exported where it runs graphs; skips where its library is missing."""
-    if name == "onnxruntime":
-        pytest.importorskip("onnxruntime")
-        options["library"] = library_of(name)
-        model = exported(model)
-    return Engine(str(model), engine=name, **options)
+    """Open `model` with an engine, exported where it runs graphs; skips where its library is missing.
+
+    The tensorrt engine runs on a device of the tests.
+    """
+    if name == "native":
+        return Engine(str(model), **options)
+    pytest.importorskip("onnxruntime")
+    graphs = exported(model)
+    if name == "tensorrt":
+        from plan_device import open_plans, write_plans
+
+        plans = graphs.with_name(f"{graphs.name}-plans")
+        if not plans.exists():
+            write_plans(graphs, plans)
+        return open_plans(plans, **options)
+    options["library"] = library_of(name, graphs)
+    return Engine(str(graphs), engine=name, **options)
 
 
 def prompts(model: Path) -> list[list[int]]:

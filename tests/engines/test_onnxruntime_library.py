@@ -11,7 +11,7 @@ import pytest
 
 from mtp_rt import LLM, SamplingParams
 from mtp_rt._core import Engine
-from mtp_rt.engines import LIBRARY_VARIABLE, library_of, open_engine
+from mtp_rt.engines import LIBRARY_VARIABLES, library_of, open_engine
 from mtp_rt.errors import ArgumentError, UnsupportedError
 
 pytest.importorskip("onnxruntime")
@@ -64,13 +64,13 @@ def test_libraries_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> 
 def test_the_environment_names_the_library(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = library_of("onnxruntime")
+    found = library_of("onnxruntime", folder)
     assert Path(found).name.startswith("libonnxruntime.so")
-    assert library_of("native") == ""
-    monkeypatch.setenv(LIBRARY_VARIABLE, str(tmp_path / "none.so"))
+    assert library_of("native", folder) == ""
+    monkeypatch.setenv(LIBRARY_VARIABLES["onnxruntime"], str(tmp_path / "none.so"))
     with pytest.raises(UnsupportedError, match=r"none.so"):
         opened(folder)
-    monkeypatch.setenv(LIBRARY_VARIABLE, found)
+    monkeypatch.setenv(LIBRARY_VARIABLES["onnxruntime"], found)
     assert opened(folder).info.name == "onnxruntime"
 
 

@@ -38,14 +38,14 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "engines/cuda": (set(), {"token", "error", "engine"}),
     "engines/tensorrt": (
-        {"io", "engines/cuda", "engines/graphs"},
+        {"base", "io", "engines/cuda", "engines/graphs"},
         {"token", "error", "model_config", "model_dir", "engine"},
     ),
     "bindings": ({"base", "io", "sampling", "decode", "engines", "engines/cuda", "engines/native"}, {"*"}),
     "bindings/testing": (
         {
             *("bindings", "base", "io", "sampling", "decode", "cuda"),
-            *("engines", "engines/native", "engines/tensorrt"),
+            *("engines", "engines/cuda", "engines/native", "engines/tensorrt"),
         },
         {"*"},
     ),

@@ -127,7 +127,8 @@ struct EngineOptions {
   std::int32_t max_rows = 128;         // rows per verify call
   std::optional<bool> two_stage_head;  // empty: as the model directory says
   std::string provider = "cpu";        // of engine "onnxruntime": cpu, cuda, tensorrt-rtx
-  std::string library;                 // of engine "onnxruntime": its shared library; empty: the system's
+  std::string library;  // of engines "onnxruntime" and "tensorrt": their shared library; empty:
+                        // the system's
 };
 
 /// Opens the engine that `options.engine` names.

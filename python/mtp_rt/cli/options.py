@@ -69,7 +69,8 @@ Engine = Annotated[
     option(
         "--engine",
         metavar="NAME",
-        help="What runs the model: native, or onnxruntime for a directory with exported graphs.",
+        help="What runs the model: native, onnxruntime for a directory with exported graphs, or tensorrt for "
+        "one with plans, on a GPU.",
     ),
 ]
 Isa = Annotated[

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engines/cuda/plans.h"
 #include "mtp_rt/engine.h"
 
 namespace mtp_rt::cuda {
@@ -24,6 +25,14 @@ struct Device {
 struct PartApi {
   const char* version;               // that of the library
   std::vector<Device> (*devices)();  // throws UnsupportedError where there is no driver or no GPU
+
+  /// Of TensorRT's headers that the part was built with: "10.14.1"; null: it was built without.
+  const char* tensorrt_headers;
+
+  /// Opens TensorRT on the first GPU. `library` is what dlopen() gave for a library that fits the headers
+  /// (engines/tensorrt/headers.h), which stays open. Throws UnsupportedError where the part was built without
+  /// TensorRT, where there is no driver or no GPU, EngineError where TensorRT does not start.
+  std::unique_ptr<PlanDevice> (*open_plan_device)(void* library);
 };
 
 /// The name under which the part exports a GetPartApi.

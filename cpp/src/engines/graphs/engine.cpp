@@ -13,6 +13,7 @@
 #include "engines/engine_info.h"
 #include "engines/graphs/heads_graphs.h"
 #include "engines/graphs/trunk_graph.h"
+#include "engines/graphs/weight_bytes.h"
 #include "engines/timed.h"
 #include "engines/verify_rows.h"
 #include "mtp_rt/error.h"
@@ -34,12 +35,12 @@ class GraphEngine final : public Engine, public Timed {
         backend_(std::move(backend)),
         trunk_(*backend_, model_->config(), info_.slots, info_.max_rows),
         lengths_(static_cast<std::size_t>(info_.slots)) {
-    info_.weight_bytes = trunk_.weight_bytes();
+    info_.weight_bytes = step_bytes(*backend_, *model_);
     const std::optional<HeadsConfig>& heads = model_->config().extra_heads;
     if (!heads) return;
     heads_.emplace(*backend_, *model_, *heads, info_.slots);
     info_.extra_heads = heads->count;
-    info_.head_bytes = heads_->bytes_per_depth(model_->config());
+    info_.head_bytes = depth_bytes(*backend_, *model_, *heads);
     info_.acceptance = heads->acceptance;
     state_is_fused_ = !heads->taps.empty();
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mtp_rt/model_dir.h"
 #include "mtp_rt/token.h"
 
 namespace mtp_rt::graphs {
@@ -66,9 +67,6 @@ class Graph {
 
   /// Forgets a slot.
   virtual void clear(Slot slot) noexcept = 0;
-
-  /// Bytes of the weights that it reads, of stored names that start with `prefix`.
-  [[nodiscard]] virtual std::size_t weight_bytes(const std::string& prefix) const = 0;
 };
 
 /// Opens the graphs of one model directory.
@@ -84,6 +82,14 @@ class Backend {
   /// UnsupportedError where the backend lacks an operator.
   [[nodiscard]] virtual std::unique_ptr<Graph> open(const std::string& name, const Signature& signature,
                                                     const GraphCaches& caches) = 0;
+
+  /// Rows of a slot in one run, at most.
+  [[nodiscard]] virtual int max_width() const noexcept = 0;
+
+  /// Bytes that a stored tensor of `model` takes as the backend holds it.
+  [[nodiscard]] virtual std::size_t weight_bytes(const ModelDir& model, const std::string& tensor) const {
+    return model.tensor(tensor).bytes.size();
+  }
 };
 
 }  // namespace mtp_rt::graphs

@@ -5,12 +5,11 @@
 #include <string>
 
 #include "engines/graphs/candidates.h"
-#include "io/model_layout.h"
 
 namespace mtp_rt::graphs {
 namespace {
 
-constexpr int kMaxRows = 128;  // rows of one run
+constexpr int kMaxRows = 128;  // of one run
 
 // Heads read tokens up to so many positions on; the newest rows run again when those are known.
 int open_rows(const HeadsConfig& heads) {
@@ -38,7 +37,8 @@ HeadsGraphs::HeadsGraphs(Backend& backend, const ModelDir& model, const HeadsCon
       scores_(static_cast<std::size_t>(heads.draft_vocab_size.value_or(model.config().vocab_size))),
       scored_(scored_tokens(model, heads)),
       pending_(static_cast<std::size_t>(slots)),
-      tokens_(static_cast<std::size_t>(kMaxRows)),
+      max_rows_(std::min(kMaxRows, backend.max_width())),
+      tokens_(static_cast<std::size_t>(max_rows_)),
       states_(tokens_.size() * hidden_ * sizeof(float)),
       next_states_(tokens_.size() * hidden_ * sizeof(float)),
       logits_(static_cast<std::size_t>(heads.count) * scores_ * sizeof(float)) {
@@ -92,8 +92,8 @@ void HeadsGraphs::clear(Slot slot) {
 
 void HeadsGraphs::draft(const HeadRow& row, const DraftOutputs& outputs) {
   PendingRows& pending = pending_[static_cast<std::size_t>(row.slot)];
-  while (pending.count() > kMaxRows)
-    finish_oldest(row.slot, pending, std::min(kMaxRows, pending.count() - open_));
+  while (pending.count() > max_rows_)
+    finish_oldest(row.slot, pending, std::min(max_rows_, pending.count() - open_));
   const int rows = pending.count();
   reserve(row.slot, pending, rows + heads_.count);
   Run run{row.slot, pending, rows, {row.token}};
@@ -168,14 +168,6 @@ void HeadsGraphs::choose_at(const HeadRow& row, int depth, const DraftOutputs& o
   choose(logits_.as<const float>().subspan(place * scores_, scores_), scored_, *row.params,
          std::int64_t{row.position} + 1 + depth, outputs.tokens.subspan(at, width),
          outputs.chances.subspan(at, width));
-}
-
-std::size_t HeadsGraphs::bytes_per_depth(const ModelConfig& config) const {
-  const Graph& graph = *graphs_.front();
-  const std::size_t unembed = graph.weight_bytes("heads.unembed.");
-  const std::size_t modules = graph.weight_bytes("heads.") - unembed;
-  const std::size_t output = heads_.draft_vocab_size ? 0 : graph.weight_bytes(io::output_matrix(config));
-  return modules / static_cast<std::size_t>(sequential_ ? 1 : heads_.modules()) + unembed + output;
 }
 
 }  // namespace mtp_rt::graphs

@@ -18,7 +18,8 @@ namespace mtp_rt::graphs {
 
 class HeadsGraphs {
  public:
-  /// Opens the draft graphs of `model`, whose heads are `heads`.
+  /// Opens the draft graphs of `model`, whose heads are `heads`; the backend runs more rows at once than
+  /// there are heads.
   HeadsGraphs(Backend& backend, const ModelDir& model, const HeadsConfig& heads, int slots);
   HeadsGraphs(const HeadsGraphs&) = delete;  // its graphs read and write its memory
   HeadsGraphs& operator=(const HeadsGraphs&) = delete;
@@ -29,9 +30,6 @@ class HeadsGraphs {
 
   /// Proposes tokens for one sequence of a draft call.
   void draft(const HeadRow& row, const DraftOutputs& outputs);
-
-  /// Weights read per draft of one depth.
-  [[nodiscard]] std::size_t bytes_per_depth(const ModelConfig& config) const;
 
  private:
   /// The oldest pending rows of a slot, and the tokens behind its last committed row.
@@ -60,6 +58,7 @@ class HeadsGraphs {
   std::size_t scores_;
   ScoredTokens scored_;
   std::vector<PendingRows> pending_;  // by slot
+  int max_rows_;
   std::vector<std::int64_t> tokens_;
   std::int64_t length_ = 0;
   std::int64_t row_ = 0;

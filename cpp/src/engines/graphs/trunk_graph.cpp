@@ -17,7 +17,6 @@ std::vector<int> all_layers(int count) {
 TrunkGraph::TrunkGraph(Backend& backend, const ModelConfig& config, int slots, int max_rows)
     : vocab_size_(static_cast<std::size_t>(config.vocab_size)),
       hidden_size_(static_cast<std::size_t>(config.hidden_size)),
-      tied_embedding_(config.tied_embedding),
       tokens_(static_cast<std::size_t>(max_rows)),
       positions_(tokens_.size()),
       rows_(tokens_.size()),
@@ -71,11 +70,6 @@ std::span<const float> TrunkGraph::logits(std::size_t rows) const {
 
 std::span<const float> TrunkGraph::states(std::size_t rows) const {
   return states_.as<const float>().first(rows * hidden_size_);
-}
-
-std::size_t TrunkGraph::weight_bytes() const {
-  // An embedding that does not score gives a row only.
-  return graph_->weight_bytes("") - (tied_embedding_ ? 0 : graph_->weight_bytes("model.embed_tokens."));
 }
 
 }  // namespace mtp_rt::graphs

@@ -33,15 +33,11 @@ class TrunkGraph {
   void keep(Slot slot, int base, std::span<const std::int32_t> offsets) { graph_->keep(slot, base, offsets); }
   void clear(Slot slot) noexcept { graph_->clear(slot); }
 
-  /// Weights read per step of one row.
-  [[nodiscard]] std::size_t weight_bytes() const;
-
  private:
   void write_tree(const Segment& segment, std::span<const VerifyRow> rows);
 
   std::size_t vocab_size_;
   std::size_t hidden_size_;
-  bool tied_embedding_;
   std::vector<std::int64_t> tokens_;
   std::vector<std::int64_t> positions_;
   std::vector<std::int64_t> rows_;

@@ -39,12 +39,6 @@ std::vector<Tensor> with_caches(std::vector<Tensor> tensors, const GraphCaches& 
   return tensors;
 }
 
-std::map<std::string, std::size_t> bytes_by_name(const io::OnnxFile& graph) {
-  std::map<std::string, std::size_t> bytes;
-  for (const io::GraphWeight& weight : graph.weights) bytes[weight.stored] = weight.bytes.size();
-  return bytes;
-}
-
 }  // namespace
 
 BoundGraph::BoundGraph(const Runtime& runtime, const ModelDir& model, const std::string& file,
@@ -57,7 +51,6 @@ BoundGraph::BoundGraph(const Runtime& runtime, const ModelDir& model, const std:
       slots_(static_cast<std::size_t>(caches_.slots)),
       session_(nullptr, runtime.api().ReleaseSession) {
   const io::OnnxFile graph = io::read_onnx_file(model, file);
-  stored_ = bytes_by_name(graph);
   session_ = open_session(runtime, graph, file, with_caches(signature_.inputs, caches_, "past"),
                           with_caches(signature_.outputs, caches_, "present"));
   for (const io::GraphWeight& weight : graph.weights) model.forget(model.tensor(weight.stored));
@@ -79,12 +72,6 @@ void BoundGraph::keep(Slot slot, int base, std::span<const std::int32_t> offsets
 }
 
 void BoundGraph::clear(Slot slot) noexcept { cache(slot).clear(); }
-
-std::size_t BoundGraph::weight_bytes(const std::string& prefix) const {
-  std::size_t total = 0;
-  for (const auto& [name, bytes] : stored_) total += name.starts_with(prefix) ? bytes : 0;
-  return total;
-}
 
 BoundGraph::Binding& BoundGraph::binding(int width, int rows) {
   const auto known = bindings_.find({width, rows});

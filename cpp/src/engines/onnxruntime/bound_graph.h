@@ -24,7 +24,6 @@ class BoundGraph final : public graphs::Graph {
   void reserve(Slot slot, int places, int filled) override;
   void keep(Slot slot, int base, std::span<const std::int32_t> offsets) override;
   void clear(Slot slot) noexcept override;
-  [[nodiscard]] std::size_t weight_bytes(const std::string& prefix) const override;
 
  private:
   struct Binding {
@@ -45,7 +44,6 @@ class BoundGraph final : public graphs::Graph {
   graphs::GraphCaches caches_;
   CacheShape shape_;
   std::vector<SlotCache> slots_;
-  std::map<std::string, std::size_t> stored_;  // bytes by stored name
   Owned<OrtSession> session_;
   std::map<std::pair<int, int>, Binding> bindings_;  // by width and rows
 };

@@ -1,5 +1,6 @@
 #include "engines/onnxruntime/engine.h"
 
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -19,6 +20,8 @@ class OnnxRuntime final : public graphs::Backend {
                                                     const graphs::GraphCaches& caches) override {
     return std::make_unique<BoundGraph>(runtime_, *model_, name + ".onnx", signature, caches);
   }
+
+  [[nodiscard]] int max_width() const noexcept override { return std::numeric_limits<int>::max(); }
 
  private:
   std::shared_ptr<const ModelDir> model_;

@@ -49,13 +49,13 @@ std::array<std::int32_t, 4> version_of(void* library, const std::string& file) {
 
 Library::Library(const std::string& path, const PlansRecord& record) {
   const std::string file = library_file(path, record);
-  void* library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
+  handle_ = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle_ == nullptr) {
     const char* reason = ::dlerror();
     refuse("the library of " + record.library + " " + record.version +
            " cannot be opened: " + (reason == nullptr ? file : std::string(reason)));
   }
-  const std::array<std::int32_t, 4> numbers = version_of(library, file);
+  const std::array<std::int32_t, 4> numbers = version_of(handle_, file);
   name_ = numbers[0] >= kFirstTensorRt ? "tensorrt" : "tensorrt_rtx";
   for (const std::int32_t number : numbers)
     version_ += (version_.empty() ? "" : ".") + std::to_string(number);

@@ -18,10 +18,14 @@ class Library {
   /// another library, or not the one that built the plans.
   Library(const std::string& path, const PlansRecord& record);
 
+  /// As dlopen() gave it.
+  [[nodiscard]] void* handle() const noexcept { return handle_; }
+
   [[nodiscard]] const std::string& name() const noexcept { return name_; }        // as in the record
   [[nodiscard]] const std::string& version() const noexcept { return version_; }  // "10.15.1.29"
 
  private:
+  void* handle_ = nullptr;
   std::string name_;
   std::string version_;
 };

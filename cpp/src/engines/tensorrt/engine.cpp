@@ -1,0 +1,112 @@
+#include "engines/tensorrt/engine.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/sha256.h"
+#include "engines/cuda/part.h"
+#include "engines/graphs/engine.h"
+#include "engines/tensorrt/library.h"
+#include "engines/tensorrt/plan_graph.h"
+#include "io/mapped_file.h"
+#include "mtp_rt/error.h"
+
+namespace mtp_rt::tensorrt {
+namespace {
+
+constexpr const char* kWeights = "model.safetensors";
+
+/// Throws ModelFormatError unless a file has the digest that the record names.
+void check_digest(std::span<const std::byte> bytes, const std::string& file, const std::string& digest) {
+  if (sha256(bytes) == digest) return;
+  throw ModelFormatError(file, "",
+                         std::string("is not the file that ") + kPlansRecord +
+                             " speaks of (another SHA-256); mtp-rt export --tensorrt writes both");
+}
+
+/// The context that the options ask for, or else the longest of the trunk's plans.
+std::int32_t context_of(const PlansRecord& record, const EngineOptions& options) {
+  std::int32_t longest = options.context;
+  if (longest > 0) return longest;
+  for (const Plan& plan : record.plans) {
+    if (plan.graph == "verify") longest = std::max(longest, plan.context);
+  }
+  return longest;
+}
+
+/// Bytes of a stored tensor in a plan: q4 keeps its parts, other matrices become float16, vectors float32.
+std::size_t plan_bytes(const ModelDir& model, const std::string& name) {
+  const TensorView tensor = model.tensor(name);
+  const std::string stem = name.substr(0, name.rfind('.'));
+  if (model.has_tensor(stem + ".q8")) return name.ends_with(".q8") ? 2 * tensor.bytes.size() : 0;
+  if (tensor.shape.size() != 2 || model.has_tensor(stem + ".q4")) return tensor.bytes.size();
+  return tensor.dtype == DType::f32 ? tensor.bytes.size() / 2 : tensor.bytes.size();
+}
+
+class TensorRt final : public graphs::Backend {
+ public:
+  TensorRt(std::unique_ptr<cuda::PlanDevice> device, std::shared_ptr<const ModelDir> model,
+           const PlansRecord& record, std::int32_t context)
+      : device_(std::move(device)), model_(std::move(model)), record_(record), context_(context) {}
+
+  [[nodiscard]] std::unique_ptr<graphs::Graph> open(const std::string& name,
+                                                    const graphs::Signature& signature,
+                                                    const graphs::GraphCaches& caches) override {
+    const Plan& plan = plan_for(record_, name, context_);
+    const io::MappedFile file(model_->path() / plan.file, plan.file);
+    check_digest(file.bytes(), plan.file, plan.sha256);
+    return std::make_unique<PlanGraph>(*device_, plan, file.bytes(), signature, caches);
+  }
+
+  [[nodiscard]] int max_width() const noexcept override { return record_.prompt_width; }
+
+  [[nodiscard]] std::size_t weight_bytes(const ModelDir& model, const std::string& tensor) const override {
+    return plan_bytes(model, tensor);
+  }
+
+ private:
+  std::unique_ptr<cuda::PlanDevice> device_;
+  std::shared_ptr<const ModelDir> model_;
+  PlansRecord record_;
+  std::int32_t context_;
+};
+
+void check_heads(const ModelConfig& config, const PlansRecord& record) {
+  const std::int32_t heads = config.extra_heads ? config.extra_heads->count : 0;
+  const std::int32_t rows = std::min(record.step_width, record.prompt_width);
+  if (heads < rows) return;
+  throw UnsupportedError("engine 'tensorrt': the plans take " + std::to_string(rows) +
+                         " rows in a step, too few for the drafts of " + std::to_string(heads) +
+                         " extra heads; export again");
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> open_on(std::unique_ptr<cuda::PlanDevice> device,
+                                std::shared_ptr<const ModelDir> model, const PlansRecord& record,
+                                const EngineOptions& options) {
+  check_gpu(record, device->compute_capability());
+  check_heads(model->config(), record);
+  check_digest(io::MappedFile(model->path() / kWeights, kWeights).bytes(), kWeights, record.weights_sha256);
+  EngineOptions fitting = options;
+  fitting.context = context_of(record, options);
+  EngineInfo info = graphs::graph_engine_info("tensorrt", device->name(), model->config(), fitting);
+  info.max_rows = std::min(info.max_rows, record.prompt_width);
+  auto backend = std::make_unique<TensorRt>(std::move(device), model, record, info.context);
+  return graphs::open_graphs(std::move(model), std::move(info), std::move(backend));
+}
+
+std::unique_ptr<Engine> open(std::shared_ptr<const ModelDir> model, const EngineOptions& options) {
+  const PlansRecord record = read_plans_record(*model);
+  const cuda::PartApi& part = cuda::open_part();
+  const Library library(options.library, record);
+  if (part.open_plan_device == nullptr) {
+    throw UnsupportedError(
+        "engine 'tensorrt': the CUDA part of this build was made without TensorRT; build with "
+        "MTP_RT_TENSORRT_INCLUDE, the folder of its headers");
+  }
+  return open_on(part.open_plan_device(library.handle()), std::move(model), record, options);
+}
+
+}  // namespace mtp_rt::tensorrt
