@@ -19,7 +19,8 @@ from tokenizers import Tokenizer
 from mtp_rt._core import Engine, Request
 from mtp_rt.engines import library_of
 
-ENGINES = ["native", "onnxruntime", "tensorrt"]
+FAST_ENGINES = ["native", "onnxruntime"]
+ENGINES = [*FAST_ENGINES, "tensorrt"]  # which runs on a device written in Python
 
 PROMPTS = [
     "def parse_args(self, args=None):\n\targs, argv = self.parse_known_args(args, namespace)\n\t",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import DRAFTING, ENGINES, Verdict, cases, open_engine, prompts
+from conformance import DRAFTING, ENGINES, FAST_ENGINES, Verdict, cases, open_engine, prompts
 from crowd import decode_among
 from decoding import Case, decode, plain_text
 
@@ -19,6 +19,7 @@ from mtp_rt._core import Engine, available_isas
 
 Report = Callable[[str, object], None]
 SLOTS = 16
+on_fast_engines = pytest.mark.parametrize("opened", FAST_ENGINES, indirect=True)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -86,6 +87,7 @@ def test_drafts_change_no_token(
 
 
 @pytest.mark.slow
+@on_fast_engines
 @pytest.mark.parametrize("drafting", DRAFTING)
 def test_drafts_change_no_token_of_many(
     drafting: str, opened: Any, all_cases: list[Case], text_of: Any, record_property: Report
@@ -135,6 +137,7 @@ def test_a_request_in_a_crowd(opened: Any, tiny_model: Path, text_of: Any, recor
 
 
 @pytest.mark.slow
+@on_fast_engines
 def test_500_requests_in_a_crowd(
     opened: Any, tiny_model: Path, text_of: Any, record_property: Report
 ) -> None:
@@ -142,6 +145,7 @@ def test_500_requests_in_a_crowd(
 
 
 @pytest.mark.slow
+@on_fast_engines
 def test_one_greedy_request_has_one_text(opened: Any, tiny_model: Path, text_of: Any) -> None:
     """100 times the same 256 tokens under random load."""
     engine, ids = opened(), prompts(tiny_model)

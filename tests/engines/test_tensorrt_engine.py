@@ -170,7 +170,9 @@ def test_plans_of_another_signature_are_refused(planned: Path) -> None:
 
 def test_plans_too_narrow_for_the_heads_are_refused(folder: Path) -> None:
     change(folder, step_width=2)
-    with pytest.raises(UnsupportedError, match=r"take 2 rows in a step, too few for the drafts of \d extra heads"):
+    with pytest.raises(
+        UnsupportedError, match=r"take 2 rows in a step, too few for the drafts of \d extra heads"
+    ):
         opened(folder)
 
 
