@@ -10,7 +10,7 @@ from typing import Any
 from malformed_case import Case
 from malformed_config import GONE, NOT_AN_INTEGER, value
 from malformed_weights import reshaped, weights
-from tiny_dirs import BLOCK_HEADS, HEADS, Draft, tiny_draft, with_heads
+from tiny_dirs import BLOCK_HEADS, HEADS, OWN_HEADS, Draft, tiny_draft, with_heads
 
 AT = "mtp_rt.heads"
 DRAFT_IDS = "heads.draft_ids"  # I32 [32], ids of a vocabulary of 33
@@ -24,6 +24,11 @@ def with_residual(case: Case) -> Case:
 def with_blocks(case: Case) -> Case:
     case = dataclasses.replace(case, name=f"blocks: {case.name}")
     return dataclasses.replace(case, draft=partial(tiny_draft, with_heads(BLOCK_HEADS)))
+
+
+def with_own(case: Case) -> Case:
+    case = dataclasses.replace(case, name=f"own output matrices: {case.name}")
+    return dataclasses.replace(case, draft=partial(tiny_draft, with_heads(OWN_HEADS)))
 
 
 def values(key: str, *contents: Any) -> list[Case]:
@@ -56,6 +61,8 @@ CONFIG_CASES = [
     *values("intermediate_size", GONE, *NOT_AN_INTEGER, 48, 65568),
     *values("taps", "0", 0, [1], [-1], [0.0], ["0"], [True], [0, 0], [[0]], list(range(9))),
     *values("draft_vocab_size", 31, 33, 64, 16, "32", 32.0, True, []),
+    *values("unembedding", "both", "Own", "", 1, True, ["own"], {}),
+    value(f"{AT}.unembedding", "own"),  # of a shared module
     *values("output_norm", 1, "no"),
     *values("window", 16),
     *values(
@@ -137,4 +144,35 @@ BLOCK_CASES = [
     ),
 ]
 
-HEADS_CASES = [*map(with_residual, CONFIG_CASES + WEIGHTS_CASES), *map(with_blocks, BLOCK_CASES)]
+OWN_UNEMBED = "heads.1.unembed.weight"
+OWN_CASES = [
+    *values("unembedding", "on"),
+    weights("without the second", OWN_UNEMBED, lambda d: d.remove(f"{OWN_UNEMBED}.q4")),
+    weights("without the scales of one", f"{OWN_UNEMBED}.scale", lambda d: d.remove(f"{OWN_UNEMBED}.scale")),
+    weights("without ids", DRAFT_IDS, lambda d: d.remove(DRAFT_IDS)),
+    reshaped(f"{OWN_UNEMBED}.q4", "U8", [16, 64]),
+    weights(
+        "of all tokens",
+        "heads.0.unembed.weight.q4",
+        lambda d: (
+            d.remove("heads.0.unembed.weight.q4"),
+            d.append("heads.0.unembed.weight.q4", "U8", [33, 32]),
+        ),
+    ),
+    weights("one of all heads too", UNEMBED, lambda d: d.append(UNEMBED, "F32", [32, 64])),
+    weights(
+        "of a third head",
+        "heads.2.unembed.weight",
+        lambda d: d.append("heads.2.unembed.weight", "F32", [32, 64]),
+    ),
+    weights(
+        "wanted of all heads", UNEMBED, lambda d: d.config["mtp_rt"]["heads"].update(unembedding="shared")
+    ),
+    weights("not mentioned", UNEMBED, lambda d: d.config["mtp_rt"]["heads"].pop("unembedding")),
+]
+
+HEADS_CASES = [
+    *map(with_residual, CONFIG_CASES + WEIGHTS_CASES),
+    *map(with_blocks, BLOCK_CASES),
+    *map(with_own, OWN_CASES),
+]

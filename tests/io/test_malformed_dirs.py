@@ -14,7 +14,7 @@ from malformed_case import Case, no_directory_cases
 from malformed_config import CONFIG_CASES
 from malformed_heads import HEADS_CASES
 from malformed_weights import WEIGHTS_CASES
-from tiny_dirs import BLOCK_HEADS, CONFIG, HEADS, tiny_draft, with_heads
+from tiny_dirs import BLOCK_HEADS, CONFIG, HEADS, OWN_HEADS, tiny_draft, with_heads
 
 from mtp_rt import _core_testing
 from mtp_rt.errors import ModelFormatError
@@ -26,7 +26,9 @@ reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
 @reader
 @pytest.mark.parametrize(
-    "config", [CONFIG, with_heads(HEADS), with_heads(BLOCK_HEADS)], ids=["plain", "heads", "block heads"]
+    "config",
+    [CONFIG, *map(with_heads, (HEADS, BLOCK_HEADS, OWN_HEADS))],
+    ids=["plain", "heads", "block heads", "own output matrices"],
 )
 def test_the_undamaged_directory_opens(
     read: Callable[[Path], object], config: dict[str, Any], tmp_path: Path

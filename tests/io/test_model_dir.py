@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from tiny_dirs import BLOCK_HEADS, CONFIG, HEADS, Part, tiny_parts, with_heads
+from tiny_dirs import BLOCK_HEADS, CONFIG, HEADS, OWN_HEADS, Part, tiny_parts, with_heads
 
 from mtp_rt import _core_testing
 from mtp_rt.errors import ModelFormatError
@@ -31,13 +31,14 @@ def tiny_dir(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-@pytest.mark.parametrize("heads", [HEADS, BLOCK_HEADS], ids=["residual", "block"])
+@pytest.mark.parametrize("heads", [HEADS, BLOCK_HEADS, OWN_HEADS], ids=["residual", "block", "own"])
 def test_heads_come_back(heads: dict[str, Any], tmp_path: Path) -> None:
     config = with_heads(heads)
     parts = tiny_parts(config)
     write_model_dir(tmp_path / "model", config, stream(parts))
     ours, native = read_model_dir(tmp_path / "model"), _core_testing.ModelDir.open(str(tmp_path / "model"))
     read = dataclasses.asdict(ours.config)["extra_heads"]
+    assert read["unembedding"] == heads.get("unembedding", "shared")
     assert read == read | {
         key: tuple(value) if isinstance(value, list) else value for key, value in heads.items()
     }

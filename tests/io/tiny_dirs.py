@@ -58,6 +58,15 @@ BLOCK_HEADS: dict[str, Any] = {
     "intermediate_size": 64,
     "window": 16,
 }
+OWN_HEADS: dict[str, Any] = {
+    "count": 2,
+    "wiring": "parallel",
+    "body": "residual",
+    "intermediate_size": 32,
+    "draft_vocab_size": 32,
+    "unembedding": "own",
+    "quantization": {"heads": "q4", "unembed": "q4"},
+}
 
 
 def with_heads(heads: Mapping[str, Any]) -> dict[str, Any]:

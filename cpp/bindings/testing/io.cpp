@@ -30,6 +30,7 @@ nb::dict heads_dict(const HeadsConfig& heads) {
       heads.body == HeadBody::linear ? nb::none() : nb::cast(heads.intermediate_size);
   values["taps"] = nb::tuple(nb::cast(heads.taps));
   values["draft_vocab_size"] = heads.draft_vocab_size ? nb::cast(*heads.draft_vocab_size) : nb::none();
+  values["unembedding"] = heads.own_unembedding ? "own" : "shared";
   values["output_norm"] = heads.output_norm;
   values["window"] = heads.window ? nb::cast(*heads.window) : nb::none();
   values["acceptance"] =

@@ -30,7 +30,8 @@ struct HeadsConfig {
   bool shared = false;                 // one module, applied again and again
   std::int32_t intermediate_size = 0;  // 0 for linear bodies
   std::vector<std::int32_t> taps;      // layers whose outputs are read, ascending; empty: the final state
-  std::optional<std::int32_t> draft_vocab_size;  // empty: the trunk's output matrix scores
+  std::optional<std::int32_t> draft_vocab_size;  // empty: all tokens are scored
+  bool own_unembedding = false;  // an output matrix for each module, not that of all heads or of the trunk
   bool output_norm = false;
   std::optional<std::int32_t> window;  // positions that a block attends back to
   std::vector<float> acceptance;  // [count] chance of draft k where the drafts before it stood; may be empty

@@ -46,6 +46,18 @@ void read_body(const JsonFields& fields, HeadsConfig& heads) {
   heads.window = static_cast<std::int32_t>(fields.integer("window", 1, 1048576));
 }
 
+void read_unembedding(const JsonFields& fields, std::int32_t vocab_size, HeadsConfig& heads) {
+  if (fields.find("draft_vocab_size") != nullptr) {
+    heads.draft_vocab_size = fields.blocks_of_32("draft_vocab_size", 32, vocab_size);
+  }
+  if (fields.find("unembedding") == nullptr) return;
+  constexpr std::array<std::pair<const char*, bool>, 2> kUnembeddings = {{{"shared", false}, {"own", true}}};
+  heads.own_unembedding = one_of(fields, "unembedding", kUnembeddings);
+  if (heads.own_unembedding && heads.shared) {
+    fields.fail("unembedding", "is \"own\", but one module makes all drafts; set it to \"shared\"");
+  }
+}
+
 void read_taps(const JsonFields& fields, std::int32_t layers, HeadsConfig& heads) {
   const Json* const taps = fields.find("taps");
   if (taps == nullptr) return;
@@ -91,15 +103,14 @@ void check_quantization(const JsonFields& fields) {
 
 HeadsConfig read_heads(const JsonFields& fields, const ModelConfig& trunk) {
   fields.allow_only({"preset", "count", "wiring", "body", "shared", "intermediate_size", "taps",
-                     "draft_vocab_size", "output_norm", "window", "acceptance", "quantization"});
+                     "draft_vocab_size", "unembedding", "output_norm", "window", "acceptance",
+                     "quantization"});
   HeadsConfig heads;
   if (fields.find("preset") != nullptr) heads.preset = fields.string("preset");
   heads.count = static_cast<std::int32_t>(fields.integer("count", 1, kMaxHeads));
   read_body(fields, heads);
   read_taps(fields, trunk.layers, heads);
-  if (fields.find("draft_vocab_size") != nullptr) {
-    heads.draft_vocab_size = fields.blocks_of_32("draft_vocab_size", 32, trunk.vocab_size);
-  }
+  read_unembedding(fields, trunk.vocab_size, heads);
   heads.output_norm = fields.boolean("output_norm", false);
   read_acceptance(fields, heads);
   check_quantization(fields);

@@ -29,6 +29,10 @@ void add_module(const std::string& prefix, const HeadsConfig& heads, const Model
       break;
   }
   if (heads.output_norm) layout.vectors.push_back({prefix + "norm.weight", hidden});
+  if (heads.own_unembedding) {
+    const std::int64_t scores = heads.draft_vocab_size.value_or(config.vocab_size);
+    layout.matrices.push_back({prefix + "unembed.weight", scores, hidden});
+  }
 }
 
 }  // namespace
@@ -43,7 +47,9 @@ void add_heads(const HeadsConfig& heads, const ModelConfig& config, ModelLayout&
     add_module("heads." + std::to_string(m) + ".", heads, config, layout);
   }
   if (!heads.draft_vocab_size) return;
-  layout.matrices.push_back({"heads.unembed.weight", *heads.draft_vocab_size, hidden});
+  if (!heads.own_unembedding) {
+    layout.matrices.push_back({"heads.unembed.weight", *heads.draft_vocab_size, hidden});
+  }
   layout.ids.push_back({"heads.draft_ids", *heads.draft_vocab_size, config.vocab_size});
 }
 

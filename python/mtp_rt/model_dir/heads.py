@@ -10,9 +10,11 @@ from mtp_rt.model_dir.json_text import JsonFields, describe, is_integer
 
 Wiring = Literal["parallel", "chained", "sequential"]
 Body = Literal["linear", "residual", "block"]
+Unembedding = Literal["shared", "own"]
 
 WIRINGS: tuple[Wiring, ...] = ("parallel", "chained", "sequential")
 BODIES: tuple[Body, ...] = ("linear", "residual", "block")
+UNEMBEDDINGS: tuple[Unembedding, ...] = ("shared", "own")
 MAX_HEADS = 15
 MAX_TAPS = 8
 _Choice = TypeVar("_Choice", bound=str)
@@ -33,11 +35,13 @@ class HeadsConfig:
         shared: one module, applied again and again.
         intermediate_size: width of a residual's or block's MLP.
         taps: layers whose outputs are read in place of the final state, ascending.
-        draft_vocab_size: rows of the heads' own output matrix; None: the trunk's scores.
+        draft_vocab_size: tokens that the heads score; None: all.
         output_norm: whether a norm follows each head.
         window: positions that a block attends back to; None: all.
         acceptance: chance of draft k where the drafts before it stood, measured before; [count].
         quantization: informative: kinds of the matrices, by "heads" and "unembed".
+        unembedding: "own": each module has an output matrix; "shared": all have one of the draft vocabulary,
+            or without such the trunk's.
     """
 
     preset: str | None
@@ -52,6 +56,7 @@ class HeadsConfig:
     window: int | None
     acceptance: tuple[float, ...] | None
     quantization: Mapping[str, str] | None
+    unembedding: Unembedding = "shared"
 
     @property
     def modules(self) -> int:
@@ -98,6 +103,7 @@ def read_heads(fields: JsonFields, *, layers: int, vocab_size: int) -> HeadsConf
         window,
         _acceptance(fields, count),
         _quantization(fields),
+        _unembedding(fields, shared),
     )
 
 
@@ -106,6 +112,15 @@ def _one_of(fields: JsonFields, key: str, known: tuple[_Choice, ...]) -> _Choice
     if value not in known:
         fields.fail(key, f"is {describe(value)}; expected one of {', '.join(known)}")
     return known[known.index(value)]
+
+
+def _unembedding(fields: JsonFields, shared: bool) -> Unembedding:
+    if fields.find("unembedding") is None:
+        return "shared"
+    unembedding = _one_of(fields, "unembedding", UNEMBEDDINGS)
+    if unembedding == "own" and shared:
+        fields.fail("unembedding", 'is "own", but one module makes all drafts; set it to "shared"')
+    return unembedding
 
 
 def _taps(fields: JsonFields, layers: int) -> tuple[int, ...]:

@@ -59,7 +59,8 @@ def heads_layout_of(config: ModelConfig) -> Layout:
     for m in range(heads.modules):
         _add_module(layout, f"heads.{m}", config, heads)
     if heads.draft_vocab_size is not None:
-        layout.matrices["heads.unembed.weight"] = (heads.draft_vocab_size, hidden)
+        if heads.unembedding == "shared":
+            layout.matrices["heads.unembed.weight"] = (heads.draft_vocab_size, hidden)
         layout.ids["heads.draft_ids"] = (heads.draft_vocab_size, config.vocab_size)
     return layout
 
@@ -83,6 +84,8 @@ def _add_module(layout: Layout, prefix: str, config: ModelConfig, heads: HeadsCo
         _add_block(layout, prefix, config, inner)
     if heads.output_norm:
         layout.vectors[f"{prefix}.norm.weight"] = hidden
+    if heads.unembedding == "own":
+        layout.matrices[f"{prefix}.unembed.weight"] = (heads.draft_vocab_size or config.vocab_size, hidden)
 
 
 def _add_block(layout: Layout, prefix: str, config: ModelConfig, inner: int) -> None:
@@ -103,6 +106,21 @@ def _add_block(layout: Layout, prefix: str, config: ModelConfig, inner: int) -> 
 def output_matrix(config: ModelConfig) -> str:
     """Return the name of the matrix that makes logits: the embedding where it is tied."""
     return "model.embed_tokens.weight" if config.tied_embedding else "lm_head.weight"
+
+
+def heads_output_matrix(config: ModelConfig, module: int) -> str:
+    """Return the name of the matrix that scores the states of a module of the extra heads."""
+    heads = config.extra_heads
+    if heads is not None and heads.unembedding == "own":
+        return f"heads.{module}.unembed.weight"
+    if heads is not None and heads.draft_vocab_size is not None:
+        return "heads.unembed.weight"
+    return output_matrix(config)
+
+
+def is_unembedding(name: str) -> bool:
+    """Return whether a matrix is an output matrix that extra heads alone have."""
+    return name.startswith("heads.") and name.endswith(".unembed.weight")
 
 
 def parts_of(name: str, kind: Kind, rows: int, cols: int) -> dict[str, tuple[str, tuple[int, int]]]:
