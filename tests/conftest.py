@@ -53,7 +53,7 @@ def tiny_with_heads(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., P
 
     written: dict[str, Path] = {}
 
-    def get(preset: str, *, kind: str = "q4", unembed: str = "q8", **changes: Any) -> Path:
+    def get(preset: str, *, kind: str = "q4", unembed: Any = "q8", **changes: Any) -> Path:
         heads = {"preset": preset, **PRESETS[preset], **changes}
         key = repr((heads, kind, unembed))
         if key not in written:

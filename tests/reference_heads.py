@@ -49,8 +49,12 @@ class HeadsReference(Reference):
         text = [*tokens, *drafts]
         attends = self.heads.body == "block"
         states = self._blocks(origin_TD, text) if attends else self._chain(origin_TD[-1:], text)
-        unembed = self.output if self.scored is None else "heads.unembed.weight"
-        return torch.cat([self._product(unembed, state_1D) for state_1D in states])
+        return torch.cat([self._product(self._unembed(k), state_1D) for k, state_1D in enumerate(states)])
+
+    def _unembed(self, k: int) -> str:
+        if self.heads.unembedding == "own":
+            return f"heads.{k}.unembed.weight"
+        return self.output if self.scored is None else "heads.unembed.weight"
 
     def token(self, entry: int) -> int:
         """Return the token that an entry of the scores belongs to."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from drafting import GREEDY, NEXT, TEXT, Model, draft, ready
-from driving import chain, feed, run_alone, verify
+from drafting import GREEDY, TEXT, Model, draft, ready
+from driving import chain, feed, verify
+from reference_drafts import check_against_reference
 
 from mtp_rt._core import Engine, SamplingParams, pick
 from mtp_rt.errors import ArgumentError, UnsupportedError
 from mtp_rt.model_dir import read_model_dir
-from reference_heads import HeadsReference
 
-TOP = 8
+OWN: dict[str, Any] = {"unembedding": "own"}
 
 
 def fields(wiring: str, body: str, *, shared: bool, **more: Any) -> dict[str, Any]:
@@ -36,39 +34,17 @@ PLAIN = [
 VARIED = [
     *(heads | {"taps": [0, 1], "output_norm": True} for heads in PLAIN),
     *(heads | {"draft_vocab_size": 96, "output_norm": norm} for heads in PLAIN for norm in (False, True)),
+    *(
+        heads | OWN | {"draft_vocab_size": size, "output_norm": True}
+        for heads in PLAIN
+        for size in (None, 96)
+        if not heads["shared"]
+    ),
 ]
 
 
 def name(heads: dict[str, Any]) -> str:
     return "-".join(f"{key}={value}" for key, value in heads.items() if value not in (None, False, []))
-
-
-def check_against_reference(
-    path: Path, *, tolerance: float, chunk: int = 64, text: Sequence[int] = TEXT
-) -> None:
-    """The engine's candidates are the reference's best, with its chances."""
-    engine = Engine(str(path), threads=1, context=256, two_stage_head=False)
-    trunk = run_alone(engine, text)
-    feed(engine, 0, text, chunk)
-    reference = HeadsReference(path, simulate=True)
-    drafts = draft(engine, width=TOP)
-    scores = reference.scores(
-        [*text, NEXT],
-        drafts.tokens[:, 0].tolist(),
-        torch.from_numpy(trunk.states),
-        torch.from_numpy(trunk.taps),
-    )
-    chances = scores.softmax(dim=-1)
-    entries = {reference.token(entry): entry for entry in range(scores.shape[1])}
-    for k, (tokens, own) in enumerate(zip(drafts.tokens, drafts.chances, strict=True)):
-        chosen = [entries[token] for token in tokens.tolist()]
-        assert len(set(chosen)) == TOP
-        expected = chances[k, chosen].numpy()
-        np.testing.assert_allclose(own, expected, rtol=tolerance, atol=1e-7)
-        others = scores[k].clone()
-        others[chosen] = -torch.inf
-        assert scores[k, chosen].min() >= others.max() - tolerance
-        assert (np.diff(expected) <= tolerance * expected[1:]).all()
 
 
 @pytest.mark.parametrize("heads", PLAIN + VARIED, ids=name)
@@ -78,12 +54,20 @@ def test_scores_are_the_references(heads: dict[str, Any], tiny_with_heads: Model
 
 
 @pytest.mark.parametrize(("kind", "unembed"), [("q4", "q4"), ("q8", "q8"), ("q4", "q8"), ("bf16", "bf16")])
-@pytest.mark.parametrize("preset", ["recurrent", "hydra", "medusa", "gloeckle-linear"])
+@pytest.mark.parametrize("preset", ["recurrent", "hydra", "medusa", "gloeckle-linear", "medusa-own"])
 def test_quantised_heads(preset: str, kind: str, unembed: str, tiny_with_heads: Model) -> None:
     check_against_reference(tiny_with_heads(preset, kind=kind, unembed=unembed), tolerance=5e-3)
 
 
-@pytest.mark.parametrize("preset", ["fastmtp", "deepseek", "eagle3"])
+def test_output_matrices_of_single_heads_have_kinds_of_their_own(tiny_with_heads: Model) -> None:
+    path = tiny_with_heads("medusa-own", unembed=("q8", "f32", "q4"))
+    check_against_reference(path, tolerance=5e-3)
+    coarse, exact = draft(ready(path)), draft(ready(path, two_stage_head=False))
+    assert not np.array_equal(coarse.chances[0], exact.chances[0])
+    assert np.array_equal(coarse.chances[1:], exact.chances[1:])
+
+
+@pytest.mark.parametrize("preset", ["fastmtp", "deepseek", "eagle3", "causal-own"])
 def test_quantised_blocks(preset: str, tiny_with_heads: Model) -> None:
     """Their keys and values have 8 bits, which the reference does not imitate."""
     check_against_reference(tiny_with_heads(preset), tolerance=0.1)
@@ -93,8 +77,8 @@ BLOCKS = [
     fields(wiring, "block", shared=shared, **more)
     for wiring in ("parallel", "chained", "sequential")
     for shared in (False, True)
-    for more in ({}, {"output_norm": True, "taps": [0, 1], "draft_vocab_size": 96}, {"window": 5})
-    if not (shared and wiring == "parallel")
+    for more in ({}, {"output_norm": True, "taps": [0, 1], "draft_vocab_size": 96}, {"window": 5}, OWN)
+    if not (shared and (wiring == "parallel" or more is OWN))
 ]
 
 
@@ -116,8 +100,9 @@ def test_blocks_attend_over_long_texts(window: int | None, tiny_with_heads: Mode
         check_against_reference(path, tolerance=1e-2, text=text)
 
 
-def test_two_stages_find_the_same_tokens(tiny_with_heads: Model) -> None:
-    path = tiny_with_heads("recurrent")
+@pytest.mark.parametrize("preset", ["recurrent", "medusa-own"])
+def test_two_stages_find_the_same_tokens(preset: str, tiny_with_heads: Model) -> None:
+    path = tiny_with_heads(preset)
     coarse, exact = draft(ready(path)), draft(ready(path, two_stage_head=False))
     assert np.array_equal(coarse.tokens, exact.tokens)
     np.testing.assert_allclose(coarse.chances, exact.chances, rtol=0.05)
@@ -187,6 +172,16 @@ def test_what_the_engine_says_of_its_heads(tiny_with_heads: Model, tiny_model: P
     assert unembed * 9 // 16 < info.head_bytes - modules * 5 // 8 - gains < unembed * 17 // 16
     plain = Engine(str(tiny_model), context=32).info
     assert (plain.extra_heads, plain.head_bytes, plain.acceptance) == (0, 0, [])
+
+
+def test_a_draft_reads_the_output_matrix_of_its_head_alone(tiny_with_heads: Model) -> None:
+    """The tiny model's output matrix is of the same kind and size, and scores where heads have none."""
+    infos = [
+        Engine(str(tiny_with_heads(preset)), context=32, two_stage_head=False).info
+        for preset in ("medusa", "medusa-own")
+    ]
+    assert infos[0].head_bytes == infos[1].head_bytes
+    assert infos[0].weight_bytes == infos[1].weight_bytes
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ PRESETS = [
     "eagle3",
     "gloeckle",
     "causal",
+    "medusa-own",
+    "causal-own",
 ]
 presets = pytest.mark.parametrize("preset", PRESETS)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mtp_rt.model_dir import (
     ModelConfig,
     Tensor,
     heads_layout_of,
+    is_unembedding,
     output_matrix,
     parse_model_config,
     parts_of,
@@ -23,6 +25,8 @@ from mtp_rt.model_dir import (
     write_model_dir,
 )
 from tiny_model.variants import stored_values
+
+Kinds = Kind | Sequence[Kind]
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "recurrent": {
@@ -55,20 +59,29 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "intermediate_size": 96,
         "output_norm": True,
     },
+    "medusa-own": {
+        **{"count": 3, "wiring": "parallel", "body": "residual", "intermediate_size": 96},
+        "unembedding": "own",
+    },
+    "causal-own": {
+        **{"count": 3, "wiring": "chained", "body": "block", "intermediate_size": 96, "output_norm": True},
+        **{"draft_vocab_size": 128, "unembedding": "own"},
+    },
 }
 
 
 def write_with_heads(
-    heads: Mapping[str, Any], base: Path, target: Path, *, kind: Kind = "q4", unembed: Kind = "q8"
+    heads: Mapping[str, Any], base: Path, target: Path, *, kind: Kind = "q4", unembed: Kinds = "q8"
 ) -> None:
     """Write the model directory `base` with the heads that `heads` (mtp_rt.heads) describes to `target`.
 
-    The weights are drawn at random, the same for the same heads; the output matrix holds the trunk's rows of
-    the draft vocabulary, so that scores spread as the trunk's do.
+    The weights are drawn at random, the same for the same heads. One output matrix of all heads holds the
+    trunk's rows of the draft vocabulary, so that scores spread as the trunk's do; those of single heads hold
+    rows of the trunk's in an order of their own.
 
     Args:
         kind: of the heads' matrices.
-        unembed: of the output matrix of a draft vocabulary.
+        unembed: of output matrices: of all, or of the first, the second, ...
     """
     model = read_model_dir(base)
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
@@ -88,18 +101,23 @@ def write_with_heads(
 
 
 def _random_heads(
-    config: ModelConfig, trunk: NDArray[np.float32], kind: Kind, unembed: Kind
+    config: ModelConfig, trunk: NDArray[np.float32], kind: Kind, unembed: Kinds
 ) -> Iterator[Tensor]:
-    rng = np.random.default_rng(list(repr(config.extra_heads).encode()))
+    # Heads keep their weights when a new field leaves them as they are.
+    fields = repr(config.extra_heads).replace(", unembedding='shared'", "")
+    rng = np.random.default_rng(list(fields.encode()))
     layout = heads_layout_of(config)
+    kinds = itertools.cycle([unembed] if isinstance(unembed, str) else unembed)
     ids = {name: np.sort(rng.permutation(bound)[:size]) for name, (size, bound) in layout.ids.items()}
     for name, size in layout.vectors.items():
         yield name, "F32", (size,), (1 + 0.2 * rng.standard_normal(size)).astype(np.float32)
     for name, values in ids.items():
         yield name, "I32", values.shape, values.astype(np.int32)
     for name, (rows, cols) in layout.matrices.items():
-        if name == "heads.unembed.weight":
-            yield from _stored(name, trunk[ids["heads.draft_ids"]], unembed)
+        if is_unembedding(name):
+            scored = ids.get("heads.draft_ids", np.arange(config.vocab_size))
+            own = config.extra_heads is not None and config.extra_heads.unembedding == "own"
+            yield from _stored(name, trunk[rng.permutation(scored) if own else scored], next(kinds))
         else:
             yield from _stored(name, rng.standard_normal((rows, cols)) * cols**-0.5, kind)
 

@@ -17,7 +17,7 @@ void DraftStep::run() const {
     h_.pool_.barrier();
     head.read_scales();
     head.put_head_scales();
-    if (sequences > 0) score(sequences);
+    if (sequences > 0) score(static_cast<int>(depth), sequences);
     h_.pool_.barrier();
     choose(depth, sequences);
     if (depth + 1 < stages_.size()) head.feed_on();
@@ -25,10 +25,10 @@ void DraftStep::run() const {
   }
 }
 
-void DraftStep::score(std::size_t sequences) const {
+void DraftStep::score(int depth, std::size_t sequences) const {
   const LmHead head{
-      h_.kernels_,          h_.weights_.unembed(),      h_.weights_.scores(), static_cast<int>(sequences),
-      h_.two_stage_margin_, w_.layer.head_input.view(), w_.layer.unit_maxima, w_.layer.threads};
+      h_.kernels_,         h_.weights_.unembed(depth), h_.weights_.scores(), static_cast<int>(sequences),
+      h_.margin_at(depth), w_.layer.head_input.view(), w_.layer.unit_maxima, w_.layer.threads};
   head.run(thread_, h_.pool_, w_.logits.as<float>());
 }
 

@@ -25,7 +25,7 @@ class DraftStep {
   void run() const;
 
  private:
-  void score(std::size_t sequences) const;
+  void score(int depth, std::size_t sequences) const;
   void choose(std::size_t depth, std::size_t sequences) const;
   void choose_tokens(std::size_t depth, std::size_t sequence, std::size_t sequences) const;
   void sum_segment(std::size_t depth, std::size_t sequence, std::size_t segment) const;

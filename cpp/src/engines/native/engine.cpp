@@ -52,7 +52,7 @@ std::optional<float> margin(const ModelConfig& c, const EngineOptions& options) 
 // On SmolLM2, a margin of 4 loses no draft and 0.01 of a chance; one of 2 loses drafts, too.
 std::optional<float> heads_margin(const HeadsConfig& heads, const ModelConfig& c,
                                   const EngineOptions& options) {
-  if (!heads.draft_vocab_size) return margin(c, options);
+  if (!heads.draft_vocab_size && !heads.own_unembedding) return margin(c, options);
   return options.two_stage_head.value_or(true) ? std::optional(kDraftMargin) : std::nullopt;
 }
 

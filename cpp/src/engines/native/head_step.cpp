@@ -131,7 +131,7 @@ void HeadStep::put_output(int block) const {
   for (std::size_t i = 0; i < stage_.scored.size(); ++i) {
     std::copy_n(values + static_cast<std::ptrdiff_t>(stage_.scored[i]) * kUnit, kUnit, values + i * kUnit);
   }
-  emit(k_, values, static_cast<int>(stage_.scored.size()), block, h_.weights_.unembed(),
+  emit(k_, values, static_cast<int>(stage_.scored.size()), block, h_.weights_.unembed(depth_),
        l_.head_input.view());
 }
 

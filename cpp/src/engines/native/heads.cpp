@@ -35,7 +35,7 @@ Heads::Heads(const ModelDir& model, const HeadsConfig& heads, const KernelTable&
       trunk_(trunk),
       pool_(pool),
       weights_(model, heads_, trunk, kernels, pool),
-      two_stage_margin_(weights_.unembed_is_q8() ? two_stage_margin : std::nullopt),
+      two_stage_margin_(two_stage_margin),
       window_(heads_),
       memory_(slots, capacity(window_), state_size(config_, heads_)),
       cache_(cache_shape(config_, heads_, weights_), slots, context + heads_.count),

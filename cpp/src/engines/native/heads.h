@@ -41,6 +41,10 @@ class Heads {
   friend class DraftStep;
   friend class HeadStep;
 
+  // Of the scores at a depth.
+  [[nodiscard]] std::optional<float> margin_at(int depth) const noexcept {
+    return weights_.unembed_is_q8(depth) ? two_stage_margin_ : std::nullopt;
+  }
   [[nodiscard]] std::size_t sequences_at_once(std::span<const HeadRow> rows) const noexcept;
   void plan(HeadsStage& stage) const;
   void run(std::span<const HeadRow> rows, std::span<const HeadsStage> stages, const DraftOutputs& outputs);

@@ -30,15 +30,12 @@ HeadWeights::HeadWeights(const ModelDir& model, const HeadsConfig& heads, const 
                          const KernelTable& kernels, ThreadPool& pool)
     : trunk_(trunk),
       ones_(static_cast<std::size_t>(model.config().hidden_size), 1.0F),
-      modules_(static_cast<std::size_t>(heads.modules())) {
+      modules_(static_cast<std::size_t>(heads.modules())),
+      scores_(heads.draft_vocab_size.value_or(model.config().vocab_size)) {
   read_gains(model, heads);
   pack_modules(model, heads, kernels, pool);
-  scores_ = model.config().vocab_size;
-  if (!heads.draft_vocab_size) return;
-  scores_ = *heads.draft_vocab_size;
-  own_.emplace(model, "heads.unembed.weight", scores_, true, kernels, pool);
-  unembed_ = own_->product(pool.threads());
-  tokens_ = read_tokens(model);
+  pack_unembeds(model, heads, kernels, pool);
+  if (heads.draft_vocab_size) tokens_ = read_tokens(model);
 }
 
 void HeadWeights::read_gains(const ModelDir& model, const HeadsConfig& heads) {
@@ -92,11 +89,31 @@ void HeadWeights::pack_modules(const ModelDir& model, const HeadsConfig& heads, 
   streams_ = WeightStreams(groups, kernels, pool);
 }
 
+void HeadWeights::pack_unembeds(const ModelDir& model, const HeadsConfig& heads, const KernelTable& kernels,
+                                ThreadPool& pool) {
+  std::vector<std::string> names;
+  if (heads.own_unembedding) {
+    for (std::size_t m = 0; m < modules_.size(); ++m) names.push_back(prefix_of(m) + "unembed.weight");
+  } else if (heads.draft_vocab_size) {
+    names.emplace_back("heads.unembed.weight");
+  }
+  for (const std::string& name : names) {
+    PackedTable table(model, name, scores_, true, kernels, pool);
+    Product product = table.product(pool.threads());
+    unembeds_.push_back({std::move(table), std::move(product)});
+  }
+}
+
 std::size_t HeadWeights::bytes_per_depth(bool two_stage) const noexcept {
   const std::size_t modules = (streams_.bytes() + gains_.size() * sizeof(float)) / modules_.size();
-  const std::size_t scored = own_ ? own_->bytes() : trunk_.head_bytes();
-  const std::size_t unread = own_ ? own_->low_bytes() : trunk_.head_low_bytes();
-  return modules + scored - (two_stage && unembed_is_q8() ? unread : 0);
+  if (unembeds_.empty()) {
+    return modules + trunk_.head_bytes() - (two_stage ? trunk_.head_low_bytes() : 0);
+  }
+  std::size_t scored = 0;
+  for (const Unembed& unembed : unembeds_) {
+    scored += unembed.table.bytes() - (two_stage ? unembed.table.low_bytes() : 0);
+  }
+  return modules + scored / unembeds_.size();
 }
 
 }  // namespace mtp_rt::native

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <deque>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -40,20 +39,36 @@ class HeadWeights {
   /// From tapped layers to the state that the heads read; without units where nothing is tapped.
   [[nodiscard]] const Product& fuse() const noexcept { return fuse_; }
 
-  /// From a head's state to scores, and the tokens that they belong to.
-  [[nodiscard]] const Product& unembed() const noexcept { return own_ ? unembed_ : trunk_.head(); }
+  /// From the state of the head at `depth` to scores, and the tokens that they belong to.
+  [[nodiscard]] const Product& unembed(int depth) const noexcept {
+    return unembeds_.empty() ? trunk_.head() : unembeds_[table_at(depth)].product;
+  }
   [[nodiscard]] const ScoredTokens& tokens() const noexcept { return tokens_; }
   [[nodiscard]] int scores() const noexcept { return scores_; }
-  [[nodiscard]] bool unembed_is_q8() const noexcept { return own_ ? own_->is_q8() : trunk_.head_is_q8(); }
+  [[nodiscard]] bool unembed_is_q8(int depth) const noexcept {
+    return unembeds_.empty() ? trunk_.head_is_q8() : unembeds_[table_at(depth)].table.is_q8();
+  }
   [[nodiscard]] std::span<const float> ones() const noexcept { return ones_; }
 
-  /// Bytes read for one draft of one sequence; `two_stage`: scores of q8 rows read their upper halves.
+  /// Bytes read for one draft of one sequence, on average over the heads; `two_stage`: scores of q8 rows read
+  /// their upper halves.
   [[nodiscard]] std::size_t bytes_per_depth(bool two_stage) const noexcept;
 
  private:
+  struct Unembed {
+    PackedTable table;
+    Product product;
+  };
+
+  // One for all heads, or one for each.
+  [[nodiscard]] std::size_t table_at(int depth) const noexcept {
+    return unembeds_.size() == 1 ? 0 : static_cast<std::size_t>(depth);
+  }
   void read_gains(const ModelDir& model, const HeadsConfig& heads);
   void pack_modules(const ModelDir& model, const HeadsConfig& heads, const KernelTable& kernels,
                     ThreadPool& pool);
+  void pack_unembeds(const ModelDir& model, const HeadsConfig& heads, const KernelTable& kernels,
+                     ThreadPool& pool);
 
   const PackedWeights& trunk_;
   std::vector<float> gains_;
@@ -61,8 +76,7 @@ class HeadWeights {
   std::vector<HeadModule> modules_;
   Product fuse_;
   WeightStreams streams_;
-  std::optional<PackedTable> own_;
-  Product unembed_;
+  std::vector<Unembed> unembeds_;  // empty: the trunk's output matrix scores
   ScoredTokens tokens_;
   int scores_ = 0;
 };
