@@ -58,7 +58,7 @@ def export_model(
         onnx: add verify.onnx and, where the model has extra heads, the draft graphs and all_heads.onnx.
         tensorrt: add plans of the trunk and the draft graphs, and the record of what they fit.
         quantize: kind of the matrices of layers and heads: "f32", "bf16", "q8" or "q4"; None: as they are.
-        lm_head: kind of the embedding, the output matrix and the heads' own output matrix, likewise.
+        lm_head: kind of the embedding, the output matrix and the output matrices of heads, likewise.
         replace: replace a directory at `target` that is not empty.
         progress: called with (what, done, total).
 

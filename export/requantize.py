@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mtp_rt.convert.quantize import Parts, dequantize, quantize
-from mtp_rt.model_dir import Kind, ModelDir, Tensor, layout_of, output_matrix, parts_of
+from mtp_rt.model_dir import Kind, ModelDir, Tensor, is_unembedding, layout_of, output_matrix, parts_of
 
 _NUMPY = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I8": np.int8, "U8": np.uint8}
-_VOCABULARIES = {"model.embed_tokens.weight", "lm_head.weight", "heads.unembed.weight"}
+_VOCABULARIES = {"model.embed_tokens.weight", "lm_head.weight"}
 
 
 def wanted_kinds(model: ModelDir, layers: Kind | None, vocabulary: Kind | None) -> dict[str, Kind]:
     """Return the kind of every matrix: its own, `vocabulary` where tokens are rows, `layers` elsewhere."""
     return {
-        name: (vocabulary if name in _VOCABULARIES else layers) or kind for name, kind in model.kinds.items()
+        name: (vocabulary if name in _VOCABULARIES or is_unembedding(name) else layers) or kind
+        for name, kind in model.kinds.items()
     }
 
 
@@ -39,21 +40,23 @@ def tensors_in(model: ModelDir, kinds: Mapping[str, Kind]) -> Iterator[Tensor]:
 def described(own: Mapping[str, Any], model: ModelDir, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     """Return `own`, the key "mtp_rt" of config.json, for matrices of these kinds."""
     output = output_matrix(model.config)
-    result = {**own, "quantization": {"layers": _common(kinds, "model.layers."), "lm_head": kinds[output]}}
+    layers = [kind for name, kind in kinds.items() if name.startswith("model.layers.")]
+    result = {**own, "quantization": {"layers": _common(layers), "lm_head": kinds[output]}}
     if kinds[output] != "q8":
         result["two_stage_head"] = None
     heads = own.get("heads")
     if heads is not None:
-        quantization = {"heads": _common(kinds, "heads.", but="heads.unembed.weight")}
-        if "heads.unembed.weight" in kinds:
-            quantization["unembed"] = kinds["heads.unembed.weight"]
+        unembed = [kind for name, kind in kinds.items() if is_unembedding(name)]
+        others = [
+            kind for name, kind in kinds.items() if name.startswith("heads.") and not is_unembedding(name)
+        ]
+        quantization = {"heads": _common(others)} | ({"unembed": _common(unembed)} if unembed else {})
         result["heads"] = {**heads, "quantization": quantization}
     return result
 
 
-def _common(kinds: Mapping[str, Kind], prefix: str, but: str = "") -> str:
-    found = {kind for name, kind in kinds.items() if name.startswith(prefix) and name != but}
-    return found.pop() if len(found) == 1 else "mixed"
+def _common(kinds: Sequence[Kind]) -> str:
+    return kinds[0] if len(set(kinds)) == 1 else "mixed"
 
 
 def _matrix_of(stored_name: str, model: ModelDir) -> str | None:

@@ -53,7 +53,7 @@ def _one_depth(model: ModelDir, form: Form | None, module: int) -> ModelProto:
         places = chain_places(g, g.size(state, 1), g.size(cache.keys, 2))
         attended = CachedRows(cache, places, places.mask(g, heads.config.window))
     result = heads.apply(module, state, state, tokens, attended)
-    logits, ids = heads.score(result if attended is None else take_rows(g, result, wanted))
+    logits, ids = heads.score(module, result if attended is None else take_rows(g, result, wanted))
     g.output("logits", logits, FLOAT, ["batch", rows, heads.scores])
     g.output("ids", ids, INT64, ["batch", rows])
     g.output("next_state", result, FLOAT, ["batch", "width", g.config.hidden_size])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mtp_rt.export.builder import INT64, Graph
 from mtp_rt.export.graphs.trunk import Attended, block, mlp
-from mtp_rt.export.weights import embedding_rows, norm, product, vocabulary
-from mtp_rt.model_dir import HeadsConfig
+from mtp_rt.export.weights import embedding_rows, norm, product
+from mtp_rt.model_dir import HeadsConfig, heads_output_matrix
 
 CACHES = "heads."  # what the names of the heads' caches start with
 
@@ -44,13 +44,12 @@ class Heads:
             out = product(g, f"{name}.linear.weight", x)
         return norm(g, f"{name}.norm.weight", out) if self.config.output_norm else out
 
-    def score(self, state: str) -> tuple[str, str]:
-        """Return scores [..., V] of states [..., D], and the best token of each, a full id [...]."""
+    def score(self, module: int, state: str) -> tuple[str, str]:
+        """Return scores [..., V] of a module's states [..., D], and the best full id of each [...]."""
         g = self.g
+        logits = product(g, heads_output_matrix(g.config, module), state)
         if self.config.draft_vocab_size is None:
-            logits = vocabulary(g, state)
             return logits, best(g, logits)
-        logits = product(g, "heads.unembed.weight", state)
         ids = g.op("Gather", g.weight("heads.draft_ids"), best(g, logits))
         return logits, g.cast(ids, INT64)
 

@@ -64,8 +64,9 @@ def drafts_without_cache(heads: Heads, origin: str, chosen: str | None) -> tuple
     for k in range(heads.config.count):
         parallel = heads.config.wiring == "parallel"
         source = origin if parallel else state
-        state = heads.apply(0 if heads.config.shared else k, source, source, token, None)
-        scored, best = heads.score(state)
+        module = 0 if heads.config.shared else k
+        state = heads.apply(module, source, source, token, None)
+        scored, best = heads.score(module, state)
         token = None if chosen is None else best
         logits.append(scored)
         ids.append(best)
@@ -121,7 +122,7 @@ def _with_separate_blocks(heads: Heads, rows: Rows) -> tuple[list[str], list[str
         source = rows.origin if heads.config.wiring == "parallel" else state
         tokens = None if following is None else following.tokens
         state = heads.apply(module, source, source, tokens, CachedRows(cache, rows.places, mask))
-        scored, best = heads.score(take_rows(g, state, rows.wanted))
+        scored, best = heads.score(module, take_rows(g, state, rows.wanted))
         if following is not None:
             following.advance(best)
         logits.append(scored)
@@ -141,7 +142,7 @@ def _with_shared_block(heads: Heads, rows: Rows) -> tuple[list[str], list[str]]:
         if k > 0:
             own.next_depth()
             state = heads.apply(0, state, state, None if tokens is None else ids[-1], own)
-        scored, best = heads.score(state)
+        scored, best = heads.score(0, state)
         logits.append(scored)
         ids.append(best)
     return logits, ids

@@ -24,6 +24,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {preset: (preset, {}) for preset 
     "chained, linear": ("causal", {"body": "linear", "intermediate_size": None}),
     "sequential, linear": ("hydra", {"body": "linear", "intermediate_size": None}),
     "taps without a block": ("recurrent", {"taps": [1]}),
+    "sequential, own output matrices": ("hydra", {"unembedding": "own"}),
+    "separate blocks, own output matrices": ("deepseek", {"unembedding": "own"}),
 }
 
 Models = Callable[..., Path]
