@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from mtp_rt.model_dir import ModelConfig
+from mtp_rt.model_dir import ModelConfig, Unembedding
 from mtp_rt.models.head_by_head import TokenBatch
 from mtp_rt.models.heads import heads_config
 from mtp_rt.models.multi_token import MultiTokenModel
@@ -42,10 +42,13 @@ def make_model(
 ) -> MultiTokenModel:
     """Return a model whose heads do something: none of their weights is zero."""
     name = "causal" if preset == "anticausal" else preset
-    heads = heads_config(name, trunk, n - 1, window=window, most=31) if n > 1 else None
+    unembedding: Unembedding = "own" if own_unembedding else "shared"
+    heads = (
+        heads_config(name, trunk, n - 1, window=window, unembedding=unembedding, most=31) if n > 1 else None
+    )
     torch.manual_seed(5)
     config = replace(trunk, extra_heads=heads)
-    model = MultiTokenModel(config, anticausal=preset == "anticausal", own_unembedding=own_unembedding)
+    model = MultiTokenModel(config, anticausal=preset == "anticausal")
     for parameter in [] if model.heads is None else model.heads.parameters():
         torch.nn.init.normal_(parameter, mean=1.0 if parameter.ndim == 1 else 0.0, std=0.15)
     return model

@@ -27,7 +27,8 @@ def naive_states(model: MultiTokenModel, batch: TokenBatch) -> list[torch.Tensor
     states, start = model.begin(batch.tokens_BT)
     if model.heads is None:
         return [states]
-    heads = ExtraHeads(model.heads.config, model.heads.shape, model.embedding, model.unembedding, None)
+    config = replace(model.heads.config, unembedding="shared")
+    heads = ExtraHeads(config, model.heads.shape, model.embedding, model.unembedding, None)
     heads._modules.update(model.heads._modules)
     if heads.attends:
         return [states, *unroll_attending(heads, start, batch.ahead_BTN[:, :, : model.n - 1])]
@@ -37,7 +38,7 @@ def naive_states(model: MultiTokenModel, batch: TokenBatch) -> list[torch.Tensor
 
 def naive_losses(model: MultiTokenModel, batch: TokenBatch) -> torch.Tensor:
     """Oracle: the sums of cross-entropies by how far ahead, in one graph."""
-    losses, own = {}, list(model.unembeddings)
+    losses, own = {}, [part for name, part in model.named_parameters() if name.endswith("unembed.weight")]
     for draft, state in enumerate(naive_states(model, batch)):
         labels = batch.labels(model.offset(draft))
         logits = state.flatten(0, 1) @ (own[draft - 1] if own and draft else model.unembedding).T

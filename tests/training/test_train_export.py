@@ -38,7 +38,7 @@ def torch_drafts(model: MultiTokenModel, text: list[int]) -> list[int]:
         made = [start]
         for step in range(1, draft + 1):
             made = model.step(step, made if model.chained else [start], batch.ahead_BTN)
-        stream.append(int((model.unembedding @ made[0][0, place]).argmax()))
+        stream.append(int((model.unembedding_of(draft) @ made[0][0, place]).argmax()))
     return stream[len(text) :]
 
 
@@ -53,9 +53,12 @@ def native_drafts(model_dir: Path, text: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("preset", PRESETS)
-def test_drafts_are_those_of_the_trained_heads(preset: str, tied: bool, tmp_path: Path) -> None:
-    model = make_model(preset, 4, replace(SHAPE, tied_embedding=tied))
+@pytest.mark.parametrize(
+    ("preset", "own"),
+    [(name, own) for name, preset in PRESETS.items() for own in (False, True) if not (own and preset.shared)],
+)
+def test_drafts_are_those_of_the_trained_heads(preset: str, own: bool, tied: bool, tmp_path: Path) -> None:
+    model = make_model(preset, 4, replace(SHAPE, tied_embedding=tied), own_unembedding=own)
     with torch.no_grad():
         model.embedding.normal_(std=0.5)
     write_model(model, BYTES, tmp_path / "model", EXACT)
@@ -70,11 +73,7 @@ def test_of_many_heads_the_first_fifteen_are_stored(tmp_path: Path) -> None:
     assert native_drafts(tmp_path / "model", TEXT) == torch_drafts(model, TEXT)[:15]
 
 
-@pytest.mark.parametrize(
-    ("preset", "own", "why"),
-    [("anticausal", False, "an anticausal chain"), ("gloeckle", True, "no place for")],
-)
-def test_what_cannot_be_stored_is_not_written(preset: str, own: bool, why: str, tmp_path: Path) -> None:
-    model = make_model(preset, 3, SHAPE, own_unembedding=own)
-    with pytest.raises(UnsupportedError, match=f"trains and evaluates only: .*{why}"):
+def test_what_cannot_be_stored_is_not_written(tmp_path: Path) -> None:
+    model = make_model("anticausal", 3, SHAPE)
+    with pytest.raises(UnsupportedError, match="trains and evaluates only: an anticausal chain"):
         write_model(model, BYTES, tmp_path / "model", EXACT)

@@ -96,6 +96,12 @@ def test_anticausal_chains_have_no_curriculum() -> None:
         make("heads.preset=anticausal", "heads.curriculum=forward")
 
 
+def test_a_shared_module_has_no_output_matrices_of_its_own() -> None:
+    config = make("heads.preset=fastmtp", "heads.unembedding=own")
+    with pytest.raises(ArgumentError, match="unembedding: fastmtp has one module"):
+        config.model_config(257, 256)
+
+
 def test_bad_toml_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[data\n")
     with pytest.raises(ArgumentError, match=r"bad.toml: is not TOML: .*line 1"):

@@ -46,10 +46,10 @@ def begin(texts: Path, trained: Trainer, out: Path, *changes: str) -> Trainer:
     return open_run(make_config(texts, f'training.start="{trained._out / "model"}"', *BRIEF, *changes), out)
 
 
-@pytest.mark.parametrize("tied", ["false", "true"])
-def test_the_first_weights_are_the_stored_ones(texts: Path, tied: str, tmp_path: Path) -> None:
-    first = finish(make_config(texts, *BRIEF, f"model.tied={tied}"), tmp_path / "first")
-    second = begin(texts, first, tmp_path / "second", f"model.tied={tied}", "training.seed=5")
+@pytest.mark.parametrize("change", ["model.tied=false", "model.tied=true", "heads.unembedding=own"])
+def test_the_first_weights_are_the_stored_ones(texts: Path, change: str, tmp_path: Path) -> None:
+    first = finish(make_config(texts, *BRIEF, change), tmp_path / "first")
+    second = begin(texts, first, tmp_path / "second", change, "training.seed=5")
     assert second.place.step == 0
     found, expected = state(second), state(first)
     assert found.keys() == expected.keys()
@@ -89,6 +89,7 @@ REFUSED = [
     (["model.rope_theta=500.0"], r"another architecture: rope_theta 10000.0, not 500.0"),
     (["heads.n=1", "model.layers=1"], "has other heads"),
     (["heads.preset=medusa", "model.layers=1"], "has other heads"),
+    (["heads.unembedding=own"], "has other heads"),
     (["heads.preset=anticausal"], "cannot be of this model: an anticausal chain"),
 ]
 

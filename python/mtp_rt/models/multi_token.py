@@ -25,23 +25,18 @@ class MultiTokenModel(nn.Module):
         anticausal: whether the trunk's state is scored for the token furthest ahead and every further head
             for one nearer, so that the last one predicts the next token (arXiv:2404.19737, appendix). Such a
             model cannot draft: its next token needs the whole chain.
-        own_unembedding: whether every extra head has an output matrix of its own. A model directory has no
-            place for them.
     """
 
-    def __init__(
-        self, config: ModelConfig, *, anticausal: bool = False, own_unembedding: bool = False
-    ) -> None:
+    def __init__(self, config: ModelConfig, *, anticausal: bool = False) -> None:
         super().__init__()
         self.config, self.anticausal = config, anticausal
         self.trunk = Trunk(config)
         extra = config.extra_heads
         self.heads = (
-            None if extra is None else HeadModules(extra, BlockShape.of(config, extra.intermediate_size))
+            None
+            if extra is None
+            else HeadModules(extra, BlockShape.of(config, extra.intermediate_size), config.vocab_size)
         )
-        shape = (config.vocab_size, config.hidden_size)
-        own = self.n - 1 if own_unembedding else 0
-        self.unembeddings = nn.ParameterList(nn.Parameter(torch.empty(shape)) for _ in range(own))
         self._start()
 
     @property
@@ -71,14 +66,14 @@ class MultiTokenModel(nn.Module):
         """Why a model directory cannot hold this model and its heads; None: it can."""
         if self.anticausal:
             return "an anticausal chain cannot draft: its next token needs the whole chain"
-        if len(self.unembeddings):
-            return "a model directory has no place for output matrices of single heads"
         return None
 
     def unembedding_of(self, draft: int) -> Tensor:
         """Return the matrix [vocabulary, D] that scores state `draft` (0: the trunk's)."""
-        own: Tensor = self.unembeddings[draft - 1] if draft and len(self.unembeddings) else self.unembedding
-        return own
+        if self.heads is None or draft == 0 or self.heads.config.unembedding == "shared":
+            return self.unembedding
+        weight: Tensor = self.heads.module(draft).unembed.weight
+        return weight
 
     def offset(self, draft: int) -> int:
         """Return how many tokens ahead state `draft` (0: the trunk's) is scored: 1 is the next token."""
@@ -108,7 +103,8 @@ class MultiTokenModel(nn.Module):
         """Draw the first weights of the trunk; heads pass its state through (see `HeadModule`)."""
         depth = 2 * self.config.layers
         nn.init.normal_(self.embedding, std=0.02)
-        for matrix in (self.unembedding, *self.unembeddings):
+        own = [self.unembedding_of(draft) for draft in range(1, self.n)]
+        for matrix in (self.unembedding, *(matrix for matrix in own if matrix is not self.unembedding)):
             nn.init.normal_(matrix, std=0.02)
         for name, parameter in self.trunk.model.layers.named_parameters():
             if parameter.ndim == 2:

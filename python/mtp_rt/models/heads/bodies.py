@@ -27,9 +27,15 @@ class Reader(NamedTuple):
 
 
 class HeadModule(nn.Module):
-    """One module; its parameters have the names of docs/model_dir.md behind `heads.{m}.`."""
+    """One module; its parameters have the names of docs/model_dir.md behind `heads.{m}.`.
 
-    def __init__(self, config: HeadsConfig, shape: BlockShape) -> None:
+    Args:
+        config: wiring, body and sizes.
+        shape: the trunk's block, with the inner size of the heads.
+        vocab_size: rows of an output matrix of its own, where it has such a one over all tokens.
+    """
+
+    def __init__(self, config: HeadsConfig, shape: BlockShape, vocab_size: int = 0) -> None:
         super().__init__()
         size, inner = shape.hidden_size, config.intermediate_size or 0
         self.body, self.sequential = config.body, config.wiring == "sequential"
@@ -50,6 +56,8 @@ class HeadModule(nn.Module):
             self.mlp = SwiGLU(size, inner, size)
         if config.output_norm:
             self.norm = RMSNorm(size, shape.rms_norm_eps)
+        if config.unembedding == "own":
+            self.unembed = nn.Linear(size, config.draft_vocab_size or vocab_size, bias=False)
         self._start_as_identity()
 
     @torch.no_grad()

@@ -35,6 +35,7 @@ class ExtraHeads(HeadModules):
         unembedding: Tensor,
         draft_ids: Tensor | None,
     ) -> None:
+        assert config.unembedding == "shared"
         super().__init__(config, shape)
         self.register_buffer("embedding", embedding, persistent=False)
         self.register_buffer("unembedding", unembedding, persistent=False)

@@ -20,13 +20,14 @@ class HeadModules(nn.Module):
     Args:
         config: wiring, body and sizes.
         shape: the trunk's block, with the inner size of the heads.
+        vocab_size: rows of output matrices of their own, where they have such over all tokens.
     """
 
-    def __init__(self, config: HeadsConfig, shape: BlockShape) -> None:
+    def __init__(self, config: HeadsConfig, shape: BlockShape, vocab_size: int = 0) -> None:
         super().__init__()
         self.config, self.shape = config, shape
         for module in range(1 if config.shared else config.count):
-            self.add_module(str(module), HeadModule(config, shape))
+            self.add_module(str(module), HeadModule(config, shape, vocab_size))
         if config.taps:
             self.fuse = nn.Linear(len(config.taps) * shape.hidden_size, shape.hidden_size, bias=False)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mtp_rt.errors import ArgumentError
-from mtp_rt.model_dir import HeadsConfig, ModelConfig
+from mtp_rt.model_dir import HeadsConfig, ModelConfig, Unembedding
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def heads_config(
     intermediate_size: int | None = None,
     draft_vocab_size: int | None = None,
     window: int | None = None,
+    unembedding: Unembedding = "shared",
     most: int = 15,
 ) -> HeadsConfig:
     """Return the config of `count` extra heads for a trunk.
@@ -100,10 +101,11 @@ def heads_config(
         intermediate_size: inner size of MLPs; None: the trunk's own.
         draft_vocab_size: tokens that heads score; None: the whole vocabulary.
         window: positions that blocks attend back to; None: all.
+        unembedding: "own": each head has an output matrix.
         most: extra heads allowed: 15 can be stored, more can be trained.
 
     Raises:
-        ArgumentError: no such preset, or a number out of range.
+        ArgumentError: no such preset, a number out of range, or own output matrices for a shared module.
     """
     if preset not in PRESETS:
         raise ArgumentError(f"preset: {preset!r} is not one of {', '.join(PRESETS)}")
@@ -117,6 +119,8 @@ def heads_config(
             f"{trunk.vocab_size}"
         )
     wanted = PRESETS[preset]
+    if wanted.shared and unembedding == "own":
+        raise ArgumentError(f"unembedding: {preset} has one module, which makes all drafts; set shared")
     inner = None if wanted.body == "linear" else intermediate_size or trunk.intermediate_size
     if inner is not None and (inner % 32 or not 32 <= inner <= 65536):
         raise ArgumentError(f"intermediate_size: {inner} is not a multiple of 32 from 32 to 65,536")
@@ -133,5 +137,6 @@ def heads_config(
         "window": window if wanted.body == "block" else None,
         "acceptance": None,
         "quantization": None,
+        "unembedding": unembedding,
     }
     return HeadsConfig(**fields)

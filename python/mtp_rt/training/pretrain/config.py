@@ -89,6 +89,7 @@ class TrainConfig:
             choice.n - 1,
             intermediate_size=choice.intermediate_size,
             window=choice.window,
+            unembedding=choice.unembedding,
             most=MOST_TOKENS - 1,
         )
 

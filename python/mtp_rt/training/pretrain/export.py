@@ -9,7 +9,15 @@ from typing import Any
 
 from mtp_rt.convert.quantize import quantize
 from mtp_rt.errors import UnsupportedError
-from mtp_rt.model_dir import HeadsConfig, Kind, ModelConfig, layout_of, parts_of, write_model_dir
+from mtp_rt.model_dir import (
+    HeadsConfig,
+    Kind,
+    ModelConfig,
+    is_unembedding,
+    layout_of,
+    parts_of,
+    write_model_dir,
+)
 from mtp_rt.model_dir import Tensor as StoredTensor
 from mtp_rt.models.multi_token import MultiTokenModel
 from mtp_rt.training.pretrain.sections import ExportConfig
@@ -46,6 +54,8 @@ def write_model(
     heads = config.extra_heads
     if heads is not None:
         stored_as = {"heads": kinds.heads}
+        if heads.unembedding == "own":
+            stored_as["unembed"] = kinds.lm_head
         count = min(heads.count, MOST_STORED)
         heads = replace(heads, count=count, acceptance=acceptance, quantization=stored_as)
     config = replace(config, extra_heads=heads)
@@ -95,6 +105,6 @@ def _tensors(model: MultiTokenModel, config: ModelConfig, kinds: ExportConfig) -
 
 
 def _kind(name: str, kinds: ExportConfig) -> Kind:
-    if name in _OUTER:
+    if name in _OUTER or is_unembedding(name):
         return kinds.lm_head
     return kinds.heads if name.startswith("heads.") else kinds.layers

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mtp_rt.errors import ArgumentError
-from mtp_rt.model_dir import Kind
+from mtp_rt.model_dir import Kind, Unembedding
 from mtp_rt.models.heads import PRESETS
 from mtp_rt.models.losses import WeightRule
 from mtp_rt.training.pretrain.curriculum import Curriculum
@@ -99,8 +99,7 @@ class HeadsChoice:
         beta: base of the rule of that name.
         warm_up: steps over which heads 2 .. n gain their weight.
         curriculum: whether the number of heads grows or shrinks while training.
-        unembedding: "shared": one output matrix for all heads; "own": one for each, which trains and
-            evaluates only.
+        unembedding: "shared": one output matrix for all heads; "own": one for each.
     """
 
     preset: str = "gloeckle"
@@ -112,7 +111,7 @@ class HeadsChoice:
     beta: float = 0.8
     warm_up: int = 0
     curriculum: Curriculum = "none"
-    unembedding: Literal["shared", "own"] = "shared"
+    unembedding: Unembedding = "shared"
 
     def __post_init__(self) -> None:
         """Check the names and numbers."""
@@ -191,7 +190,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Kinds of the finished model's matrices: of layers, of embedding and output, of heads."""
+    """Kinds of the finished model's matrices.
+
+    Attributes:
+        layers: of the trunk.
+        lm_head: embedding and output matrices, those of single heads too.
+        heads: of all else in the heads.
+    """
 
     layers: Kind = "q8"
     lm_head: Kind = "q8"

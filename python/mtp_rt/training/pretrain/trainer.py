@@ -96,11 +96,7 @@ class Trainer:
         self.vocabulary = open_vocabulary(config.data.tokenizer, config.data.end_token)
         torch.manual_seed(config.training.seed)
         described = config.model_config(self.vocabulary.size, self.vocabulary.end)
-        self.model = MultiTokenModel(
-            described,
-            anticausal=config.heads.preset == "anticausal",
-            own_unembedding=config.heads.unembedding == "own",
-        )
+        self.model = MultiTokenModel(described, anticausal=config.heads.preset == "anticausal")
         self.model.trunk.recompute = config.training.recompute
         if config.training.compile:
             self.model.trunk.compile_blocks()
