@@ -161,6 +161,24 @@ def test_requantised_weights_are_those_of_the_quantiser(tmp_path: Path, variant:
         assert np.abs(restored - values[name]).max() <= np.ptp(values[name]) / 15
 
 
+def test_output_matrices_of_heads_are_requantised_as_the_trunks(
+    tmp_path: Path, tiny_with_heads: Models
+) -> None:
+    source = tiny_with_heads("medusa-own", unembed=("q8", "f32", "q4"))
+    for quantize, lm_head, said in (
+        ("bf16", "q4", {"heads": "bf16", "unembed": "q4"}),
+        ("bf16", None, {"heads": "bf16", "unembed": "mixed"}),
+        (None, "q8", {"heads": "q4", "unembed": "q8"}),
+    ):
+        export_model(source, tmp_path / "out", quantize=quantize, lm_head=lm_head, replace=True)
+        model = read_model_dir(tmp_path / "out")
+        heads = model.config.extra_heads
+        assert heads is not None and heads.quantization == said
+        own = [model.kinds[f"heads.{m}.unembed.weight"] for m in range(3)]
+        assert own == ([lm_head] * 3 if lm_head else ["q8", "f32", "q4"])
+        assert model.kinds["heads.0.mlp.up_proj.weight"] == said["heads"]
+
+
 def tampered(graph: Any, **changes: str) -> None:
     """Change an entry of the first external weight."""
     tensor = next(tensor for tensor in graph.graph.initializer if tensor.external_data)

@@ -79,7 +79,7 @@ def test_a_prompt_in_chunks_gives_what_one_call_gives(variant: Models, in_form: 
     assert error(np.concatenate(parts, axis=1), whole) < 8 * HALF_STEP
 
 
-@pytest.mark.parametrize("preset", ["recurrent", "fastmtp", "causal", "gloeckle-linear"])
+@pytest.mark.parametrize("preset", ["recurrent", "fastmtp", "causal", "gloeckle-linear", "medusa-own"])
 def test_heads_draft_what_the_reference_scores(preset: str, tiny_with_heads: Models, in_form: Any) -> None:
     path = tiny_with_heads(preset)
     reference, heads = HeadsReference(path), read_model_dir(path).config.extra_heads
