@@ -47,6 +47,7 @@ HEADS: dict[str, Any] = {
     "intermediate_size": 32,
     "taps": [0],
     "draft_vocab_size": 32,
+    "unembedding": "shared",
     "output_norm": True,
     "acceptance": [0.75, 0.5, 0.25],
     "quantization": {"heads": "q4", "unembed": "q8"},
