@@ -29,8 +29,8 @@ std::size_t step_bytes(const Backend& backend, const ModelDir& model) {
 std::size_t depth_bytes(const Backend& backend, const ModelDir& model, const HeadsConfig& heads) {
   const std::size_t unembed = bytes_of(backend, model, "heads.unembed.");
   const std::size_t modules = bytes_of(backend, model, "heads.") - unembed;
-  const std::size_t output =
-      heads.draft_vocab_size ? 0 : bytes_of(backend, model, io::output_matrix(model.config()));
+  const bool own_scores = heads.draft_vocab_size || heads.own_unembedding;
+  const std::size_t output = own_scores ? 0 : bytes_of(backend, model, io::output_matrix(model.config()));
   return modules / static_cast<std::size_t>(heads.modules()) + unembed + output;
 }
 
