@@ -1,39 +1,10 @@
 // The entry of the CUDA part.
 #include "engines/cuda/part_api.h"
-
-#include <string>
-#include <vector>
-
-#include "mtp_rt/error.h"
-#include "runtime/error.h"
-
-namespace mtp_rt::cuda {
-namespace {
-
-std::vector<Device> devices() {
-  int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
-  if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
-    throw UnsupportedError("CUDA part: this machine has no GPU that the driver lets us use");
-  }
-  if (status == cudaErrorInsufficientDriver) {
-    throw UnsupportedError("CUDA part: no NVIDIA driver, or one too old for CUDA " + runtime_version());
-  }
-  check(status, "listing GPUs");
-  std::vector<Device> found;
-  for (int i = 0; i < count; ++i) {
-    cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, i), "reading a GPU's properties");
-    found.push_back({properties.name, properties.major, properties.minor, properties.totalGlobalMem});
-  }
-  return found;
-}
-
-constexpr PartApi kApi{MTP_RT_VERSION, &devices};
-
-}  // namespace
-}  // namespace mtp_rt::cuda
+#include "runtime/devices.h"
+#include "tensorrt/entry.h"
 
 extern "C" [[gnu::visibility("default")]] const mtp_rt::cuda::PartApi* mtp_rt_cuda_part() {
-  return &mtp_rt::cuda::kApi;
+  using namespace mtp_rt::cuda;
+  static const PartApi api{MTP_RT_VERSION, &devices, tensorrt_headers(), &open_plan_device};
+  return &api;
 }

@@ -1,9 +1,16 @@
-// The record of a model directory's TensorRT plans as Python values.
+// The record of a model directory's TensorRT plans as Python values, and what can open them.
+#include <dlfcn.h>
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engines/cuda/part.h"
+#include "engines/tensorrt/headers.h"
 #include "engines/tensorrt/library.h"
 #include "engines/tensorrt/plans_record.h"
 #include "testing/testing.h"
@@ -50,6 +57,14 @@ nb::dict record_dict(const tensorrt::PlansRecord& record) {
   return values;
 }
 
+nb::tuple open_plan_device(const std::string& library, const std::string& part) {
+  const cuda::PartApi& api = cuda::open_part(part);
+  void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) throw nb::value_error(library.c_str());
+  const std::unique_ptr<cuda::PlanDevice> device = api.open_plan_device(handle);
+  return nb::make_tuple(device->name(), device->compute_capability());
+}
+
 }  // namespace
 
 void bind_plans(nb::module_& module) {
@@ -77,6 +92,16 @@ void bind_plans(nb::module_& module) {
         return nb::make_tuple(library.name(), library.version());
       },
       "path"_a, "record"_a, "(name, version) of the library.");
+  module.def("check_tensorrt_headers", &tensorrt::check_headers, "headers"_a, "library"_a, "version"_a);
+  module.def(
+      "tensorrt_headers",
+      [](const std::string& part) -> std::optional<std::string> {
+        const char* version = cuda::open_part(part).tensorrt_headers;
+        return version == nullptr ? std::nullopt : std::optional<std::string>(version);
+      },
+      "part"_a = "", "The version of the headers that a CUDA part was built with; None: without any.");
+  module.def("open_plan_device", &open_plan_device, "library"_a, "part"_a = "",
+             "(name, compute capability) of the GPU on which a CUDA part opens a library of TensorRT.");
 }
 
 }  // namespace mtp_rt::testing

@@ -31,6 +31,8 @@ struct PlanCacheShape {
   std::int32_t heads = 0;
   std::int32_t places = 0;
   std::int32_t head_dim = 0;
+
+  bool operator==(const PlanCacheShape&) const = default;
 };
 
 /// Caches of all slots in the GPU's memory, zero at first.
@@ -41,7 +43,8 @@ class PlanCaches {
   PlanCaches(const PlanCaches&) = delete;
   PlanCaches& operator=(const PlanCaches&) = delete;
 
-  /// Moves a slot's places at `offsets` behind `base`, ascending, to base, base + 1, ... in every matrix.
+  /// Moves a slot's places at `offsets` behind `base`, ascending from 0, to base, base + 1, ... in every
+  /// matrix. Throws ArgumentError on anything else.
   virtual void keep(Slot slot, std::int32_t base, std::span<const std::int32_t> offsets) = 0;
 };
 
