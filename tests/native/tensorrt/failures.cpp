@@ -28,6 +28,14 @@ void check_refused_plans(PlanDevice& device) {
                                  [&] { open(device, {{"tokens", "present_1"}}); });
   fake_plan().tensors[7].shape[2] = kPlaces + 1;
   expect_error<ModelFormatError>(file + "present_1: ", "another shape", [&] { open(device); });
+  for (const auto& spoil : std::vector<void (*)(testing::FakeTensor&)>{
+           [](testing::FakeTensor& tensor) { tensor.type = nvinfer1::DataType::kBF16; },
+           [](testing::FakeTensor& tensor) { tensor.shape[2] = -1; },
+           [](testing::FakeTensor& tensor) { tensor.shape.pop_back(); }}) {
+    fake_plan() = testing::usual_plan();
+    spoil(fake_plan().tensors[2]);
+    expect_error<ModelFormatError>(file + "past_0: ", "no cache", [&] { open(device); });
+  }
   fake_plan() = testing::usual_plan();
   fake_plan().tensors[4].type = nvinfer1::DataType::kINT4;
   expect_error<ModelFormatError>(file + "logits: ", "smaller than a byte", [&] { open(device); });
@@ -71,8 +79,10 @@ void check_failing_calls(PlanDevice& device) {
   fake_plan().refuses_shapes = true;
   expect_error<EngineError>(file + "input tokens: ", "[1, 2]: shape? is refused", fails);
   fake_plan().refuses_shapes = false;
+  fake_plan().grumbles = true;
+  call.run(*plan);
   fake_plan().fails = true;
-  expect_error<EngineError>(file, "cannot be run: it does not run", fails);
+  expect_error<EngineError>(file + "the call cannot be run: it does not run", "", fails);
   fake_plan().fails = false;
   fake_plan().present_heads = kHeads + 1;
   expect_error<EngineError>(file + "output present_0 ", "[1, 3, 16, 8], and its input [1, 2, 16, 8]", fails);

@@ -30,10 +30,11 @@ struct FakePlan {
   std::vector<FakeTensor> tensors;
   std::int32_t profiles = 2;
   std::int64_t scratch = 512;
-  std::uint64_t weights = 0;  // bytes that opening asks the allocator for
+  std::uint64_t weights = 1000;  // bytes that opening asks the allocator for
   std::int64_t present_heads = kHeads;
   bool refuses_shapes = false;
   bool fails = false;              // enqueueV3
+  bool grumbles = false;           // it says an error and does not fail
   std::int32_t contexts_made = 0;  // counted
 };
 

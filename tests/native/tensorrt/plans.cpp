@@ -27,7 +27,7 @@ void check_runs(PlanDevice& device) {
   expect(plan->tensors().size() == 8, "tensors");
   expect(plan->tensors()[0] == PlanTensor{"tokens", true, PlanType::i64, {-1, -1}}, "the first input");
   expect(plan->tensors()[1].type == PlanType::boolean && plan->tensors()[5].type == PlanType::f16, "types");
-  for (const std::int64_t width : {3, 7, 2}) {  // memory grows, and larger memory than needed is no matter
+  for (const std::int64_t width : {3, 100, 2}) {  // memory grows, and larger memory than needed is no matter
     Call call(caches.get(), 1, width);
     call.run(*plan);
     call.check("width " + std::to_string(width));
@@ -57,6 +57,9 @@ void check_caches(PlanDevice& device) {
       expect(cache_value(*caches, matrix, slot, 1, 1) == 0, "zero at first");
     }
   }
+  Call one(caches.get(), 1, 1);  // another slot and batch
+  one.run(*plan);
+  expect(cache_value(*caches, 1, 0, 1, 0) == 1 && cache_value(*caches, 1, 1, 1, 0) == 2, "slot 0 alone");
   for (std::int64_t place = 0; place < kPlaces; ++place) {
     for (const Slot slot : {1, 2})
       cache_value(*caches, 1, slot, 1, place) = static_cast<std::uint16_t>(place);
@@ -74,6 +77,9 @@ void check_caches(PlanDevice& device) {
     expect_error<ArgumentError>("offsets: ", "ascend from 0", [&] { caches->keep(0, 2, wrong); });
   }
   expect_error<ArgumentError>("slot: 3", "0 .. 2", [&] { caches->keep(3, 0, {}); });
+  const auto odd = device.make_caches({2, 1, 1, 3, kHeadDim});  // 48 bytes
+  expect(reinterpret_cast<std::uintptr_t>(&cache_value(*odd, 1, 0, 0, 0)) % 256 == 0,
+         "where a matrix begins");
   call.call.first_slot = 2;
   expect_error<ArgumentError>("caches: ", "2 slots from 2", [&] { call.run(*plan); });
   call.call.caches = nullptr;
