@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -12,13 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tensorrt_files import ROOT, VARIABLE, find_tensorrt, fits_rtx, headers, rtx_library
 from test_part import PART
 
 from mtp_rt import _core, _core_testing
 from mtp_rt.errors import UnsupportedError
 
-ROOT = Path(__file__).resolve().parents[2]
-VARIABLE = "MTP_RT_TENSORRT_INCLUDE"
 TOOLS = ("nvcc", "cmake", "ninja", "c++")
 # By version: 10.14, as it spells its numbers; from 10.15 on or before; of TensorRT-RTX.
 SPELLINGS = (
@@ -26,35 +24,6 @@ SPELLINGS = (
     "#define NV_TENSORRT_{} {} //!< of TensorRT\n",
     "#define TRT_{}_RTX {}\n",
 )
-
-
-def folders(package: str) -> list[Path]:
-    """Where an installed package lies; it is not imported."""
-    found = importlib.util.find_spec(package)
-    return [] if found is None else [Path(folder) for folder in found.submodule_search_locations or []]
-
-
-def headers() -> list[Path]:
-    """Folders of TensorRT's headers here: what the environment names, and what kernel-lens carries."""
-    named = os.environ.get(VARIABLE)
-    found = [Path(named)] if named else []
-    found += [folder / "include" / "tensorrt" for folder in folders("kernel_lens")]
-    return [folder for folder in found if (folder / "NvInfer.h").is_file()]
-
-
-def rtx_library() -> Path | None:
-    """The library of an installed TensorRT-RTX."""
-    found = (file for folder in folders("tensorrt_rtx_libs") for file in folder.glob("libtensorrt_rtx.so.*"))
-    return next(found, None)
-
-
-def fits_rtx(version: str) -> bool:
-    """Whether code that was built with such headers may call TensorRT-RTX 1.7."""
-    try:
-        _core_testing.check_tensorrt_headers(version, "tensorrt_rtx", "1.7.1.116")
-    except UnsupportedError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -70,10 +39,7 @@ def find_headers(tmp_path: Path) -> Callable[..., tuple[bool, str]]:
             (tmp_path / name).touch()
         lines = [spelling.format(*line) for line in zip(("MAJOR", "MINOR", "PATCH"), numbers, strict=True)]
         (tmp_path / "NvInferVersion.h").write_text("".join(lines))
-        script = ROOT / "cmake" / "find_tensorrt.cmake"
-        command = ["cmake", f"-D{VARIABLE}={tmp_path}", "-P", script]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.returncode == 0, " ".join((done.stdout + done.stderr).split())
+        return find_tensorrt(tmp_path)
 
     return find
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <exception>
 #include <memory>
 #include <span>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "engines/cuda/plans.h"
+#include "expect.h"
 #include "fake_tensorrt.h"
 #include "tensorrt/caches.h"
 
@@ -25,14 +25,6 @@ using testing::kVocab;
 
 inline constexpr PlanCacheShape kShape{2, 3, kHeads, kPlaces, kHeadDim};
 inline const std::vector<PlanCacheNames> kCaches{{"past_0", "present_0"}, {"past_1", "present_1"}};
-
-inline int failures = 0;
-
-inline void expect(bool holds, const std::string& what) {
-  if (holds) return;
-  std::printf("wrong: %s\n", what.c_str());
-  ++failures;
-}
 
 /// The message must begin as `words` does, hold the rest of it and be printable.
 template <typename Kind, typename Act>
