@@ -36,7 +36,7 @@ def rtx_library() -> Path | None:
 
 def find_tensorrt(folder: Path) -> tuple[bool, str]:
     """Return whether a build takes the headers in `folder`, and what it says, in one line. Needs cmake."""
-    command = ["cmake", f"-D{VARIABLE}={folder}", "-P", ROOT / "cmake" / "find_tensorrt.cmake"]
+    command = ["cmake", f"-D{VARIABLE}={folder}", "-P", str(ROOT / "cmake/find_tensorrt.cmake")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode == 0, " ".join((done.stdout + done.stderr).split())
 

@@ -90,8 +90,8 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     options += ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0"]  # built quickly
     options += ["-DCMAKE_CXX_FLAGS=-fsanitize=address,undefined -fno-sanitize-recover=all"]
     for command in (
-        ["cmake", "-S", ROOT, "-B", build, "-G", "Ninja", *options],
-        ["cmake", "--build", build, "--target", "tensorrt_plans"],
+        ["cmake", "-S", str(ROOT), "-B", str(build), "-G", "Ninja", *options],
+        ["cmake", "--build", str(build), "--target", "tensorrt_plans"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
