@@ -28,10 +28,10 @@ Execution::Execution(Runtime& runtime, nvinfer1::ICudaEngine& engine, std::int32
       context_(engine.createExecutionContext(nvinfer1::ExecutionContextAllocationStrategy::kUSER_MANAGED)) {
   const std::string name = "profile " + std::to_string(profile);
   if (context_ == nullptr) runtime_.fail(name + " cannot be opened");
-  context_->setDeviceMemoryV2(scratch.data(), static_cast<std::int64_t>(scratch.size()));
   if (!context_->setOptimizationProfileAsync(profile, runtime_.stream().get())) {
     runtime_.fail(name + " cannot be chosen");
   }
+  context_->setDeviceMemoryV2(scratch.data(), static_cast<std::int64_t>(scratch.size()));
 }
 
 void Execution::set_shape(const std::string& input, std::span<const std::int64_t> shape) {
