@@ -19,6 +19,7 @@ from drafting import TEXT
 from driving import chain, feed, verify
 from hypothesis import given
 from hypothesis import strategies as st
+from test_tensorrt_library import of_version
 
 from mtp_rt import LLM, _core_testing
 from mtp_rt._core import Engine
@@ -181,6 +182,17 @@ def test_without_plans_or_cuda_part_the_remedy_is_named(planned: Path, tiny_mode
         LLM(tiny_model, engine="tensorrt")
     with pytest.raises(UnsupportedError, match=r"CUDA part|libnvinfer"):
         LLM(planned, engine="tensorrt")
+
+
+def test_a_library_that_does_not_fit_the_part_is_not_called(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(folder, library="tensorrt", version="12.15.1.29")
+    library = of_version(tmp_path / "libother.so", 12, 15, 1, 29)
+    monkeypatch.setenv(LIBRARY_VARIABLES["tensorrt"], library)
+    needed = r"tensorrt 12\.15\.1\.29 needs those of TensorRT 12; build with .*MTP_RT_TENSORRT_INCLUDE"
+    with pytest.raises(UnsupportedError, match=rf"CUDA part: this build has none|{needed}"):
+        LLM(folder, engine="tensorrt")
 
 
 def test_the_library_is_that_which_built_the_plans(

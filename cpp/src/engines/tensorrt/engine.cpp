@@ -7,6 +7,7 @@
 #include "base/sha256.h"
 #include "engines/cuda/part.h"
 #include "engines/graphs/engine.h"
+#include "engines/tensorrt/headers.h"
 #include "engines/tensorrt/library.h"
 #include "engines/tensorrt/plan_graph.h"
 #include "io/mapped_file.h"
@@ -101,11 +102,8 @@ std::unique_ptr<Engine> open(std::shared_ptr<const ModelDir> model, const Engine
   const PlansRecord record = read_plans_record(*model);
   const cuda::PartApi& part = cuda::open_part();
   const Library library(options.library, record);
-  if (part.open_plan_device == nullptr) {
-    throw UnsupportedError(
-        "engine 'tensorrt': the CUDA part of this build was made without TensorRT; build with "
-        "MTP_RT_TENSORRT_INCLUDE, the folder of its headers");
-  }
+  check_headers(part.tensorrt_headers == nullptr ? "" : part.tensorrt_headers, library.name(),
+                library.version());
   return open_on(part.open_plan_device(library.handle()), std::move(model), record, options);
 }
 
