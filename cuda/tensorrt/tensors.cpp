@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
+#include <utility>
 
 #include "mtp_rt/error.h"
 
@@ -46,6 +48,11 @@ std::size_t bytes_of_type(nvinfer1::DataType type) {
   }
 }
 
+/// Names stand in messages: here, and wherever a caller speaks of tensors.
+bool is_printable(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 void check_kind(const nvinfer1::ICudaEngine& engine, const char* name, const std::string& file) {
   const auto refuse = [&](const std::string& problem) { throw ModelFormatError(file, name, problem); };
   if (engine.isShapeInferenceIO(name) ||
@@ -82,6 +89,7 @@ std::vector<PlanTensor> tensors_of(const nvinfer1::ICudaEngine& engine, const st
   std::vector<PlanTensor> tensors;
   for (std::int32_t i = 0; i < engine.getNbIOTensors(); ++i) {
     const char* name = engine.getIOTensorName(i);
+    if (!is_printable(name)) throw ModelFormatError(file, "", "has a tensor whose name is not plain text");
     check_kind(engine, name, file);
     const nvinfer1::Dims dims = engine.getTensorShape(name);
     const bool is_input = engine.getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT;

@@ -14,7 +14,7 @@
 namespace mtp_rt::cuda {
 
 /// Throws ModelFormatError if one is of a kind that calls cannot give or take: in the host's memory, not in
-/// rows, of values smaller than a byte.
+/// rows, of values smaller than a byte, with a name that is not plain text.
 [[nodiscard]] std::vector<PlanTensor> tensors_of(const nvinfer1::ICudaEngine& engine,
                                                  const std::string& file);
 

@@ -39,6 +39,11 @@ void check_refused_plans(PlanDevice& device) {
   fake_plan() = testing::usual_plan();
   fake_plan().tensors[4].type = nvinfer1::DataType::kINT4;
   expect_error<ModelFormatError>(file + "logits: ", "smaller than a byte", [&] { open(device); });
+  for (const char* name : {"", "logits\x1b[2J"}) {
+    fake_plan() = testing::usual_plan();
+    fake_plan().tensors[4].name = name;
+    expect_error<ModelFormatError>(file + "has a tensor", "not plain text", [&] { open(device); });
+  }
   fake_plan() = testing::usual_plan();
   fake_plan().tensors[1].decides_shapes = true;
   expect_error<ModelFormatError>(file + "wide: ", "host's memory", [&] { open(device); });
