@@ -1,16 +1,22 @@
-"""A plan of the tiny model on a GPU: a program of tests/native opens and calls it."""
+"""Plans of the tiny model on a GPU: a program of tests/native calls one, the engine decodes with all."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conformance import DRAFTING, Verdict, cases
+from decoding import Case, decode, plain_text
 from tensorrt_files import VARIABLE, find_tensorrt, fits_rtx, headers, rtx_library
 from test_on_gpu import TOOLS, gpus, run
 
+from mtp_rt.engines import open_engine
+from mtp_rt.errors import UnsupportedError
 from mtp_rt.export.exporter import TensorRtOptions, export_model
 
 
@@ -35,3 +41,30 @@ def test_a_plan_runs(tiny_model: Path, tmp_path: Path, folder: Path) -> None:
     ):
         done = run(*command)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.skipif(gpus() == 0, reason="needs a GPU")
+@pytest.mark.parametrize("drafting", DRAFTING)
+def test_drafts_change_few_tokens(
+    drafting: str, tiny_with_heads: Callable[..., Path], tmp_path: Path, record_property: Any
+) -> None:
+    """Oracle: a loop of one row a call. What parts is reported with the margins of its choice."""
+    model, out = tiny_with_heads("fastmtp"), tmp_path / "out"
+    export_model(model, out, tensorrt=TensorRtOptions(contexts=[256], batch=1))
+    try:
+        engine = open_engine(out, "tensorrt", isa=None, threads=1, slots=4)
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+    chosen = list(cases(model, seeds=2, temperatures=[0.7, 1.5], max_tokens=48))
+    known = {repr(case): plain_text(engine, case) for case in chosen}
+
+    def text_of(case: Case) -> list[int]:
+        return known[repr(case)]
+
+    requests = [DRAFTING[drafting](case, text_of(case), i) for i, case in enumerate(chosen)]
+    verdict = Verdict()
+    for case, found in zip(chosen, decode(engine, requests), strict=True):
+        verdict.compare(case, found, text_of(case), drafting)
+    verdict.settle(engine, text_of, record_property)
