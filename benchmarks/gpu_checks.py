@@ -1,11 +1,13 @@
 """Runs what only a GPU can show of the CUDA part, in one go and under ten minutes.
 
-    python3 benchmarks/gpu_checks.py [--out RESULT.json] [--dry-run]
+    python3 benchmarks/gpu_checks.py [--plans DIR] [--out RESULT.json] [--dry-run]
 
 Builds the CUDA part for the GPU at hand, runs its kernels against the host's functions, then again under each
 tool of compute-sanitizer. Needs nvcc, CMake, ninja, a C++20 compiler and nlohmann-json's headers, but not the
-package. A check that cannot be run is said to be skipped, never passed. Writes JSON; exit status 1 if a check
-fails or runs out of time, 2 where there is no GPU.
+package. With the plans of a model, which `mtp-rt export --tensorrt` wrote, the tests and measurements of the
+tensorrt engine come before the slow tools; they need the package with a CUDA part that was built with
+TensorRT's headers. A check that cannot be run is said to be skipped, never passed. Writes JSON; exit status 1
+if a check fails or runs out of time, 2 where there is no GPU.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KERNELS = "build/cuda/cuda/cuda_kernels"
 SANITIZERS = ("memcheck", "initcheck", "synccheck", "racecheck")
 SECONDS = 570.0  # for all checks together
+KEPT = 1500  # characters of what a command printed
 NO_GPU = 77  # exit status of a program of ours that finds no GPU
 ERRORS_FOUND = 9  # of compute-sanitizer, which else passes on that of the program
 
@@ -38,21 +41,24 @@ class Check:
         name: what it shows.
         command: run in the repository's root; skipped where its first word is no program.
         needs: the check that must have passed before.
+        measures: whether it prints a JSON object, which is kept.
     """
 
     name: str
     command: tuple[str, ...]
     needs: str | None = None
+    measures: bool = False
 
 
-def checks() -> list[Check]:
-    """Return all checks, in order."""
+def checks(plans: Path | None = None) -> list[Check]:
+    """Return all checks, in order; `plans`: a model directory with TensorRT plans."""
     configure = ("cmake", "--preset", "cuda", "-DMTP_RT_CUDA_ARCHITECTURES=native")
     build = ("cmake", "--build", "--preset", "cuda", "--target", "cuda_kernels")
     return [
         Check("configure", configure),
         Check("build", build, "configure"),
         Check("kernels", (KERNELS,), "build"),
+        *([] if plans is None else engine_checks(str(plans))),
         *(
             Check(
                 f"kernels, {tool}",
@@ -61,6 +67,18 @@ def checks() -> list[Check]:
             )
             for tool in SANITIZERS
         ),
+    ]
+
+
+def engine_checks(plans: str) -> list[Check]:
+    """Return those of the tensorrt engine."""
+    tests = ("pytest", "-q", "-m", "gpu", "tests/cuda/test_tensorrt_on_gpu.py")
+    options = ("--model", plans, "--engine", "tensorrt", "--json")
+    decode = ("mtp-rt", "bench", "decode", *options, "--max-tokens", "128", "--ignore-eos")
+    return [
+        Check("plans and texts", tests),
+        Check("decode", decode, measures=True),
+        Check("steps", ("mtp-rt", "bench", "steps", *options), measures=True),
     ]
 
 
@@ -83,8 +101,18 @@ def run_all(wanted: Sequence[Check], seconds: float = SECONDS) -> list[dict[str,
     return results
 
 
-def run(check: Check, seconds: float) -> tuple[str, str]:
-    """Return ("passed", "failed", "skipped" or "out of time", the end of what it printed)."""
+def result_of(check: Check, printed: str) -> tuple[str, Any]:
+    """Return the outcome of a command that ended well, and what is kept of its output."""
+    if not check.measures:
+        return "passed", printed[-KEPT:].strip()
+    try:
+        return "passed", json.loads(printed)
+    except ValueError:
+        return "failed", f"printed no JSON: {printed[-KEPT:].strip()}"
+
+
+def run(check: Check, seconds: float) -> tuple[str, Any]:
+    """Return ("passed", "failed", "skipped" or "out of time", the end of what it printed or its result)."""
     program = check.command[0]
     if shutil.which(program) is None and not (ROOT / program).is_file():
         return "skipped", f"{program} is not here"
@@ -95,7 +123,7 @@ def run(check: Check, seconds: float) -> tuple[str, str]:
             check.command,
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE if check.measures else subprocess.STDOUT,
             text=True,
             timeout=seconds,
             check=False,
@@ -104,7 +132,9 @@ def run(check: Check, seconds: float) -> tuple[str, str]:
         return "out of time", f"no end after {seconds:.0f} s"
     if done.returncode == NO_GPU:
         return "skipped", "the program finds no GPU"
-    return ("passed" if done.returncode == 0 else "failed"), done.stdout[-1500:].strip()
+    if done.returncode != 0:
+        return "failed", (done.stdout + (done.stderr or ""))[-KEPT:].strip()
+    return result_of(check, done.stdout)
 
 
 def gpu() -> dict[str, str] | None:
@@ -140,18 +170,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--plans", type=Path, metavar="DIR", help="a model directory with TensorRT plans")
     parser.add_argument("--out", type=Path, metavar="RESULT.json", help="write there instead of to stdout")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and run none")
     args = parser.parse_args()
     if args.dry_run:
-        for check in checks():
+        for check in checks(args.plans):
             print(" ".join(check.command))
         return 0
     card = gpu()
     if card is None:
         print("no GPU: nvidia-smi is not here or lists none", file=sys.stderr)
         return 2
-    results = run_all(checks())
+    results = run_all(checks(args.plans))
     date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     text = json.dumps({"gpu": card, "date": date, "commit": commit(), "checks": results}, indent=2) + "\n"
     if args.out:

@@ -30,9 +30,14 @@ def test_each_outcome_is_told_apart(script: ModuleType) -> None:
         script.Check("behind bad", python("pass"), "bad"),
         script.Check("no tool", ("no-such-program-here",)),
         script.Check("no gpu", python("raise SystemExit(77)")),
+        script.Check(
+            "measure", python("import sys; print('{\"a\": 1}'); print('x', file=sys.stderr)"), measures=True
+        ),
+        script.Check("no json", python("print('ready')"), measures=True),
+        script.Check("no measure", python("raise SystemExit('broken')"), measures=True),
     ]
     results = script.run_all(wanted)
-    outcomes = ["passed", "failed", "passed", "skipped", "skipped", "skipped"]
+    outcomes = ["passed", "failed", "passed", "skipped", "skipped", "skipped", "passed", "failed", "failed"]
     assert [result["outcome"] for result in results] == outcomes
     details = [
         "fine",
@@ -41,6 +46,9 @@ def test_each_outcome_is_told_apart(script: ModuleType) -> None:
         "needs 'bad'",
         "no-such-program-here is not here",
         "the program finds no GPU",
+        {"a": 1},
+        "printed no JSON: ready",
+        "broken",
     ]
     assert [result["detail"] for result in results] == details
 
@@ -57,6 +65,8 @@ def test_its_targets_and_presets_exist(script: ModuleType) -> None:
     ).stdout.splitlines()
     assert printed == [" ".join(check.command) for check in script.checks()]
     root = SCRIPT.parents[1]
+    with_plans = [check.name for check in script.checks(Path("plans"))]
+    assert with_plans[2:7] == ["kernels", "plans and texts", "decode", "steps", "kernels, memcheck"]
     assert '"name": "cuda"' in (root / "CMakePresets.json").read_text()
     assert "add_executable(cuda_kernels" in (root / "cuda" / "CMakeLists.txt").read_text()
 
