@@ -62,6 +62,7 @@ class Workshop:
         self._call("cmake", "--build", str(self._build))
         self._call("cmake", "--install", str(self._build), "--prefix", str(self._site))
         shutil.copytree(self.tree / "python" / "mtp_rt", self._site / "mtp_rt", dirs_exist_ok=True)
+        shutil.copytree(self.tree / "export", self._site / "mtp_rt" / "export", dirs_exist_ok=True)
 
     def test(self, tests: list[str]) -> tuple[int, str]:
         """Return pytest's exit status (negative: ended by that signal; 124: hung) and its last line."""
