@@ -86,7 +86,7 @@ def open_engine(name: str, model: Path, exported: Callable[[Path], Path], **opti
 
         plans = graphs.with_name(f"{graphs.name}-plans")
         if not plans.exists():
-            write_plans(graphs, plans)
+            write_plans(graphs, plans, [512])
         return open_plans(plans, **options)
     options["library"] = library_of(name, graphs)
     return Engine(str(graphs), engine=name, **options)
