@@ -26,6 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = Path(__file__).resolve().parent
 HANG_SECONDS = 300
+SOUND_SECONDS = 3600  # for the tests of all faults together, on a sound tree
 TESTS_FAILED = 1  # pytest's exit status; others mean that it could not run them
 
 
@@ -64,7 +65,7 @@ class Workshop:
         shutil.copytree(self.tree / "python" / "mtp_rt", self._site / "mtp_rt", dirs_exist_ok=True)
         shutil.copytree(self.tree / "export", self._site / "mtp_rt" / "export", dirs_exist_ok=True)
 
-    def test(self, tests: list[str]) -> tuple[int, str]:
+    def test(self, tests: list[str], seconds: int = HANG_SECONDS) -> tuple[int, str]:
         """Return pytest's exit status (negative: ended by that signal; 124: hung) and its last line."""
         environment = os.environ | {"PYTHONPATH": str(self._site), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
@@ -75,11 +76,11 @@ class Workshop:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=HANG_SECONDS,
+                timeout=seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return 124, f"no end after {HANG_SECONDS} s"
+            return 124, f"no end after {seconds} s"
         return done.returncode, (done.stdout.strip() or done.stderr.strip() or "no output").splitlines()[-1]
 
     @staticmethod
@@ -149,7 +150,7 @@ def plant_all(faults: list[Fault]) -> list[dict[str, Any]]:
 
 def is_sound(workshop: Workshop, tests: list[str], state: str) -> bool:
     workshop.install()
-    status, detail = workshop.test(tests)
+    status, detail = workshop.test(tests, SOUND_SECONDS)
     report(f"{state}: {detail}")
     return status == 0
 
