@@ -19,6 +19,7 @@ from pathlib import Path
 from mtp_rt import machine
 from mtp_rt.bench import measure
 from mtp_rt.convert.digest import sha256_of
+from mtp_rt.hub import known_models
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.training.distill.acceptance import Acceptance
 from mtp_rt.training.distill.native_acceptance import measure_native_texts
@@ -31,6 +32,7 @@ LENGTH, PROMPT, MOST = 1024, 16, 48  # bytes of a text, those before the first d
 HEADS = (2, 4, 8)  # tokens predicted at once
 PAPER = (1.98, 3.84, 7.04)  # arXiv:2404.19737: 7B parameters, bytes of code
 CARD = Path(__file__).with_name("code_bytes_card.md")
+KNOWN = Path(__file__).parents[1] / "python/mtp_rt/hub/known.py"
 
 
 def texts(path: Path, *, of_held_out: bool) -> list[tuple[list[int], int]]:
@@ -69,6 +71,20 @@ def package(run: Path) -> None:
     config = json.loads((run / "model/config.json").read_text(encoding="utf-8"))
     config["mtp_rt"]["source"] = {"name": PACKAGE.name, "license": "Apache-2.0"}
     (PACKAGE / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def name_weights() -> None:
+    """Let the list of known models name the package's weights: their digest and their bytes."""
+    [model] = [model for model in known_models() if model.name == PACKAGE.name]
+    text = KNOWN.read_text(encoding="utf-8")
+    for old, new in (
+        (model.sha256, sha256_of(PACKAGE / WEIGHTS)),
+        (f"{model.nbytes:_}", f"{(PACKAGE / WEIGHTS).stat().st_size:_}"),
+    ):
+        if text.count(old) != 1:
+            raise ValueError(f"{KNOWN} does not name {old} once: install this tree and try again")
+        text = text.replace(old, new)
+    KNOWN.write_text(text, encoding="utf-8")
 
 
 def card(run: Path, text: Path, rows: list[str], prose: Path | None, note: str) -> str:
@@ -116,6 +132,7 @@ def main() -> int:
     parser.add_argument("--note", default="", help="a sentence for the card")
     args = parser.parse_args()
     package(args.run)
+    name_weights()
     rows = [row("held-out Python", measure_native_texts(PACKAGE, texts(args.text, of_held_out=True)))]
     if args.prose:
         rows.append(row("English prose", measure_native_texts(PACKAGE, texts(args.prose, of_held_out=False))))

@@ -18,7 +18,7 @@ class Timed {
   Timed& operator=(const Timed&) = delete;
 
   /// Seconds of the last verify call by phase. Engine "native": embed, qkv, attention, o, mlp, head, other;
-  /// "onnxruntime": graph, other.
+  /// "onnxruntime" and "tensorrt": graph, other.
   [[nodiscard]] virtual std::map<std::string, double> seconds_by_phase() const = 0;
 };
 

@@ -15,6 +15,9 @@ namespace mtp_rt::graphs {
 
 enum class NumberType { f32, i64, boolean };
 
+/// Bytes of one.
+[[nodiscard]] std::size_t number_size(NumberType type) noexcept;
+
 /// Dimensions that a call decides on.
 enum Dimension : std::int64_t { kBatch = -1, kWidth = -2, kRows = -3, kPlaces = -4 };
 
@@ -25,6 +28,9 @@ struct Tensor {
   std::vector<std::int64_t> shape;  // negative: a Dimension
   void* data = nullptr;             // borrowed; null: an output that no one reads
 };
+
+/// What the shape is in a call of one slot.
+[[nodiscard]] std::vector<std::int64_t> shape_in_call(const Tensor& tensor, int width, int rows, int places);
 
 /// What a graph is called with and gives, besides caches.
 struct Signature {
@@ -42,10 +48,7 @@ struct GraphCaches {
 };
 
 /// "PREFIXpast.3.key": `time` is "past" or "present".
-[[nodiscard]] inline std::string cache_name(const GraphCaches& caches, const char* time, int layer,
-                                            bool values) {
-  return caches.prefix + time + "." + std::to_string(layer) + (values ? ".value" : ".key");
-}
+[[nodiscard]] std::string cache_name(const GraphCaches& caches, const char* time, int layer, bool values);
 
 /// An open graph and its caches. Used by one thread at a time.
 class Graph {

@@ -13,18 +13,6 @@ using graphs::Tensor;
 
 constexpr std::size_t kMaxBindings = 64;
 
-std::size_t number_size(NumberType type) {
-  switch (type) {
-    case NumberType::f32:
-      return 4;
-    case NumberType::i64:
-      return 8;
-    case NumberType::boolean:
-      break;
-  }
-  return 1;
-}
-
 Tensor cache_tensor(const GraphCaches& caches, const char* time, int layer, bool values) {
   return {graphs::cache_name(caches, time, layer, values),
           NumberType::f32,
@@ -110,15 +98,9 @@ void BoundGraph::bind_cache(Binding& binding, const SlotCache& cache) const {
 }
 
 Owned<OrtValue> BoundGraph::value(const Tensor& tensor, int width, int rows, int places) const {
-  std::vector<std::int64_t> shape = tensor.shape;
-  std::size_t bytes = number_size(tensor.type);
-  for (std::int64_t& size : shape) {
-    if (size == graphs::kBatch) size = 1;
-    if (size == graphs::kWidth) size = width;
-    if (size == graphs::kRows) size = rows;
-    if (size == graphs::kPlaces) size = places;
-    bytes *= static_cast<std::size_t>(size);
-  }
+  const std::vector<std::int64_t> shape = graphs::shape_in_call(tensor, width, rows, places);
+  std::size_t bytes = graphs::number_size(tensor.type);
+  for (const std::int64_t size : shape) bytes *= static_cast<std::size_t>(size);
   return runtime_.tensor(tensor.data, bytes, shape, element_type(tensor.type));
 }
 

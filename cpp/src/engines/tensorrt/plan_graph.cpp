@@ -26,10 +26,6 @@ cuda::PlanType plan_type(NumberType type) {
   return cuda::PlanType::other;
 }
 
-std::size_t number_size(NumberType type) {
-  return type == NumberType::f32 ? sizeof(float) : type == NumberType::i64 ? sizeof(std::int64_t) : 1;
-}
-
 /// Keys and values of each layer, in the order of the caches' matrices.
 std::vector<cuda::PlanCacheNames> names_of(const graphs::GraphCaches& caches) {
   std::vector<cuda::PlanCacheNames> names;
@@ -99,17 +95,12 @@ struct Share {
 };
 
 Share share_of(const Tensor& tensor, int width, int first_row, int rows) {
-  Share share{tensor.shape, static_cast<std::byte*>(tensor.data), number_size(tensor.type)};
-  std::size_t row = share.bytes;  // bytes of one row, where the tensor counts them
-  for (std::int64_t& size : share.shape) {
-    const bool counted = size == graphs::kRows;
-    if (size == graphs::kBatch) size = 1;
-    if (size == graphs::kWidth) size = width;
-    if (counted) size = rows;
-    share.bytes *= static_cast<std::size_t>(size);
-    row = counted ? number_size(tensor.type) : row * static_cast<std::size_t>(size);
+  Share share{graphs::shape_in_call(tensor, width, rows, 0), static_cast<std::byte*>(tensor.data),
+              graphs::number_size(tensor.type)};
+  for (const std::int64_t size : share.shape) share.bytes *= static_cast<std::size_t>(size);
+  if (counts_rows(tensor) && share.data != nullptr) {
+    share.data += share.bytes / static_cast<std::size_t>(rows) * static_cast<std::size_t>(first_row);
   }
-  if (counts_rows(tensor) && share.data != nullptr) share.data += static_cast<std::size_t>(first_row) * row;
   return share;
 }
 
