@@ -40,6 +40,7 @@ class System:
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Setup]:
     """Let `process` start a worker that knows one more adapter."""
     (tmp_path / "scripted.py").write_text(SCRIPTED, encoding="utf-8")
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # what is printed is buffered, as for most users
     monkeypatch.setattr(process, "WORKER", [sys.executable, "-c", ECHO, str(tmp_path)])
     yield Setup("scripted", "model", threads=2, context=64)
 

@@ -24,6 +24,7 @@ def main() -> int:
     # Libraries print as they please: the answers get the real stdout, whatever is printed goes to stderr.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
+    sys.stdout = sys.stderr  # buffered by lines: nothing printed before an error comes out behind it
 
     def reply(message: dict[str, Any]) -> None:
         replies.write(json.dumps(message) + "\n")
