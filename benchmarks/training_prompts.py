@@ -5,13 +5,14 @@
 
 | source | at most | from | licence |
 | --- | --- | --- | --- |
-| train:maths | 2,500 word problems | GSM8K's training half, by path | MIT |
-| train:function | 1,500 functions to complete | the running Python's library, cut after docstrings | PSF |
+| train:maths | 5,000 word problems | GSM8K's training half, by path | MIT |
+| train:function | 2,500 functions to complete | the running Python's library, cut after docstrings | PSF |
 | train:program | 1,500 tasks to program | reasoning-gym, CodeIO | Apache-2.0 |
 | train:question | 2,000 questions | reasoning-gym, CodeIO | Apache-2.0 |
 | train:tools | 1,190 function calls | bfcl-eval, the categories that are not live | Apache-2.0 |
 | train:advice | 500 questions | inspect-evals, PersistBench | MIT |
-| train:writing | 1,500 briefs | benchmarks/writing_briefs.json, combined | Apache-2.0 |
+| train:writing | 3,000 briefs | benchmarks/writing_briefs.json, combined | Apache-2.0 |
+| train:chat | 12,000 questions | benchmarks/chat_forms.json, combined | Apache-2.0 |
 
 None of it is in benchmarks/prompts.py, whose texts are for evaluation only: what has the hash of such a
 text is left out here, and refused by `mtp-rt distill` again. The order is shuffled from a fixed seed, so that
@@ -38,11 +39,20 @@ from prompt_packages import BFCL, INSPECT_EVALS, REASONING_GYM, fetch
 from prompts import call_messages
 
 SEED = 2026
-LIMITS = {"maths": 2500, "function": 1500, "program": 1500, "question": 2000, "advice": 500, "writing": 1500}
+LIMITS = {
+    "maths": 5000,
+    "function": 2500,
+    "program": 1500,
+    "question": 2000,
+    "advice": 500,
+    "writing": 3000,
+    "chat": 12000,
+}
 TOOL_CATEGORIES = ("simple_python", "multiple", "parallel", "simple_java", "simple_javascript", "irrelevance")
 LONGEST = 2400  # characters: longer prompts cost more than they teach
 
 BRIEFS = Path(__file__).with_name("writing_briefs.json")
+CHAT_FORMS = Path(__file__).with_name("chat_forms.json")
 
 
 def maths(gsm8k: Path | None) -> Iterator[Any]:
@@ -116,6 +126,15 @@ def writing() -> Iterator[str]:
         yield f"{ask} {kind} about {subject} {reader}. {wish}".strip()
 
 
+def chat() -> Iterator[str]:
+    """Yield questions about everyday subjects, without end."""
+    choice = random.Random(SEED)
+    parts = json.loads(CHAT_FORMS.read_text(encoding="utf-8"))
+    while True:
+        a, b = choice.sample(parts["subjects"], 2)
+        yield choice.choice(parts["forms"]).format(a=a, b=b)
+
+
 def collect(name: str, texts: Iterator[Any]) -> list[dict[str, Any]]:
     """Return a source's prompts as lines of a prompt file: none twice, too long or for evaluation."""
     seen: set[str] = set()
@@ -146,6 +165,7 @@ def main() -> int:
         "tools": tools(),
         "advice": advice(),
         "writing": writing(),
+        "chat": chat(),
     }
     lines = [line for name, texts in sources.items() for line in collect(name, texts)]
     random.Random(SEED).shuffle(lines)

@@ -94,8 +94,12 @@ def test_prompts_become_conversations(tmp_path: Path) -> None:
     from mtp_rt.cli.distill import _supplied
 
     path = tmp_path / "prompts.jsonl"
-    lines = [{"prompt": "hi", "source": "mine"}, {"messages": [{"role": "system", "content": "s"}]}]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    first, second = _supplied(path)
-    assert (first.source, first.messages) == ("mine", ({"role": "user", "content": "hi"},))
+    lines = [
+        {"prompt": "hi\u2028there", "source": "mine"},  # a line's end to str.splitlines, none in JSON
+        {"messages": [{"role": "system", "content": "s"}]},
+    ]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
+    first, second = _supplied(path) or ()
+    assert (first.source, first.messages) == ("mine", ({"role": "user", "content": "hi\u2028there"},))
     assert second.messages == ({"role": "system", "content": "s"},)

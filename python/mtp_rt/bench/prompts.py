@@ -62,7 +62,7 @@ def read(path: str | Path) -> list[Prompt]:
         ArgumentError: the file cannot be read, holds no prompt, or a line is not a prompt.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")  # not splitlines: JSON strings hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise ArgumentError(f"cannot read the prompt file {path}: {error}") from error
     return parse(lines, str(path))

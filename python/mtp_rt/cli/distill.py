@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mtp_rt.training.distill.prompts import SuppliedPrompt
     from mtp_rt.training.distill.record import RecordPlan
     from mtp_rt.training.distill.report import TextReport
+    from mtp_rt.training.distill.write import WriteSettings
 
 app = options.new_app()
 
@@ -39,6 +41,18 @@ DraftVocab = Annotated[
         help="Tokens that heads can guess, the most frequent of the written text; 0: all of them.",
     ),
 ]
+Start = Annotated[
+    str | None,
+    options.option(
+        "--start",
+        metavar="MODEL",
+        help="Teach this model's heads further, instead of new ones: a name or a directory, as --model.",
+    ),
+]
+LearningRate = Annotated[
+    float,
+    options.option("--learning-rate", help="Its peak. Lower suits heads that --start has taught already."),
+]
 Tokens = Annotated[
     int, options.option("--tokens", min=1, help="Tokens of answers that the model writes to learn from.")
 ]
@@ -59,6 +73,15 @@ Temperatures = Annotated[
         "--temperatures",
         metavar="T,T,...",
         help="Temperatures of the answers, taken in turn; 0 is greedy, as most text is served.",
+    ),
+]
+AnswerTokens = Annotated[
+    int,
+    options.option(
+        "--answer-tokens",
+        min=16,
+        max=4096,
+        help="Where answers are cut. Shorter ones make the same amount of text more varied.",
     ),
 ]
 Hours = Annotated[
@@ -90,6 +113,7 @@ UnembedKind = Annotated[
         "mtp-rt distill my-run --hours 1",
         "mtp-rt distill my-run --hours 2 --resume     train on, longer",
         "mtp-rt distill my-run --model ./my-model --prompts questions.jsonl",
+        "mtp-rt distill my-run --start smollm2-135m-mtp --learning-rate 1e-3     teach heads further",
         "mtp-rt generate --model my-run/model hello",
     )
 )
@@ -100,10 +124,13 @@ def distill(
     preset: Preset = "recurrent",
     heads: Heads = 4,
     draft_vocab: DraftVocab = 16384,
+    start: Start = None,
+    learning_rate: LearningRate = 2e-3,
     tokens: Tokens = 1_000_000,
     prompts: Prompts = None,
     prompts_only: PromptsOnly = False,
     temperatures: Temperatures = "0,0.7,0,1",
+    answer_tokens: AnswerTokens = 256,
     hours: Hours = 1.0,
     resume: Resume = False,
     slots: Slots = 32,
@@ -122,26 +149,23 @@ def distill(
     OUT/package the heads alone; OUT/heads/curves.png shows how training went.
     """
     from mtp_rt import hub
-    from mtp_rt.errors import ArgumentError, UnsupportedError
 
-    if importlib.util.find_spec("torch") is None:
-        raise UnsupportedError("distill trains with PyTorch, which is not here: pip install 'mtp-rt[train]'")
+    _require_torch()
     from mtp_rt.training.distill.export import HeadKinds
     from mtp_rt.training.distill.fit_config import FitConfig
     from mtp_rt.training.distill.pipeline import Wishes, check_wishes, open_run
     from mtp_rt.training.distill.pipeline import distill as run_distill
-    from mtp_rt.training.distill.write import WriteSettings
 
-    if prompts_only and prompts is None:
-        raise ArgumentError("--prompts-only needs --prompts FILE")
-    supplied = None if prompts is None else _supplied(prompts)
-    count = threads or 0
+    count, supplied = threads or 0, _supplied(prompts, prompts_only)
     config = FitConfig(preset, heads, draft_vocab=draft_vocab or None, hours=hours, seed=seed, threads=count)
+    config = replace(config, learning_rate=learning_rate)
     kinds = HeadKinds(heads_kind, unembed_kind)
-    text = WriteSettings(seed, answer_temperatures=_temperatures(temperatures))
-    wishes = Wishes(config, text, tokens, supplied, prompts_only, slots, count, kinds, ship_vocab)
+    text = _text_settings(seed, temperatures, answer_tokens)
     with show_progress() as progress:
         model_dir = hub.resolve_model(model or hub.DEFAULT_MODEL, progress=progress)
+        if start is not None:
+            config = replace(config, start=str(hub.resolve_model(start, progress=progress)))
+        wishes = Wishes(config, text, tokens, supplied, prompts_only, slots, count, kinds, ship_vocab)
         check_wishes(model_dir, wishes)
         run = open_run(out, model_dir, resume=resume)
         summary = run_distill(run, model_dir, wishes, _listener(progress))
@@ -172,17 +196,33 @@ def _listener(progress: Any) -> Listener:
     return Listener(progress, text, plan, fit, output.note)
 
 
-def _temperatures(text: str) -> tuple[float, ...]:
+def _require_torch() -> None:
+    from mtp_rt.errors import UnsupportedError
+
+    if importlib.util.find_spec("torch") is None:
+        raise UnsupportedError("distill trains with PyTorch, which is not here: pip install 'mtp-rt[train]'")
+
+
+def _text_settings(seed: int, temperatures: str, answer_tokens: int) -> WriteSettings:
     from mtp_rt.errors import ArgumentError
+    from mtp_rt.training.distill.write import WriteSettings
 
     try:
-        return tuple(float(part) for part in text.split(","))
+        taken = tuple(float(part) for part in temperatures.split(","))
     except ValueError:
-        raise ArgumentError(f"--temperatures: {text!r} is not numbers with commas between them") from None
+        raise ArgumentError(
+            f"--temperatures: {temperatures!r} is not numbers with commas between them"
+        ) from None
+    return WriteSettings(seed, answer_temperatures=taken, max_answer_tokens=answer_tokens)
 
 
-def _supplied(path: Path) -> list[SuppliedPrompt]:
+def _supplied(path: Path | None, only: bool = False) -> list[SuppliedPrompt] | None:
     from mtp_rt.bench.prompts import read
+    from mtp_rt.errors import ArgumentError
     from mtp_rt.training.distill.prompts import SuppliedPrompt
 
-    return [SuppliedPrompt(prompt.source, tuple(prompt.conversation())) for prompt in read(path)]
+    if path is not None:
+        return [SuppliedPrompt(prompt.source, tuple(prompt.conversation())) for prompt in read(path)]
+    if only:
+        raise ArgumentError("--prompts-only needs --prompts FILE")
+    return None

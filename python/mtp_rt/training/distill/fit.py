@@ -30,6 +30,7 @@ from mtp_rt.training.distill.objective import Objective
 from mtp_rt.training.distill.place import Place
 from mtp_rt.training.distill.slots import SlotBatch
 from mtp_rt.training.distill.spans import examples
+from mtp_rt.training.distill.start import start_from
 from mtp_rt.training.errors import TrainingError
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
@@ -96,7 +97,10 @@ class Fitter:
             ids = most_frequent(counts, config.draft_vocab)
         self._coverage = 1.0 if ids is None else float(counts[ids.numpy()].sum() / counts.sum())
         torch.manual_seed(config.seed)
-        self.heads = heads_on(model, described, ids).to(self._device)
+        self.heads = heads_on(model, described, ids)
+        if saved is None and config.start is not None:
+            start_from(Path(config.start), self.heads, model_dir)
+        self.heads.to(self._device)
         self.heads.set_dropout(config.dropout)
         self._average = WeightAverage(self.heads, config.averaging)
         self._optimizer = self._make_optimizer()

@@ -21,6 +21,7 @@ class FitConfig:
         intermediate_size: inner size of the heads' MLPs; None: the trunk's.
         draft_vocab: tokens that the heads score, the most frequent of the written text; None: all.
         window: positions that attending heads look back to; None: all.
+        start: a model directory with such heads, whose weights training begins with; None: they are drawn.
         hours: time to train; the learning rate falls to its end by then.
         steps: train this many steps instead, whatever time that takes; 0: by the clock.
         batch: slots of one step.
@@ -49,6 +50,7 @@ class FitConfig:
     intermediate_size: int | None = None
     draft_vocab: int | None = 16384
     window: int | None = None
+    start: str | None = None
     hours: float = 1.0
     steps: int = 0
     batch: int = 512

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mtp_rt.model_dir import ModelDir
@@ -69,7 +70,8 @@ def model_card(model: ModelDir, trained: TrainedHeads, measured: Acceptance, ori
         measured: their acceptance in the native engine.
         origin: where they come from.
     """
-    heads, source = trained.heads.config, model.config.source
+    heads, source, begun = trained.heads.config, model.config.source, trained.config.start
+    start = None if begun is None else Path(begun).name  # where it lay is nobody's business
     pairs = enumerate(zip(measured.alpha, measured.cumulative, strict=True), 1)
     return _CARD.format(
         name=source.get("name", model.path.name),
@@ -96,7 +98,7 @@ def model_card(model: ModelDir, trained: TrainedHeads, measured: Acceptance, ori
         visits=f"{trained.place.visits:,}",
         steps=f"{trained.place.step:,}",
         minutes=trained.place.seconds / 60,
-        training=_settings(vars(trained.config)),
+        training=_settings(vars(trained.config) | {"start": start}),
     )
 
 

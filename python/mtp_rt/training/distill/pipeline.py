@@ -33,6 +33,7 @@ from mtp_rt.training.distill.report import TextReport
 from mtp_rt.training.distill.run_folder import RUN_FILE, ModelIdentity, RunFolder
 from mtp_rt.training.distill.shards import SPLITS
 from mtp_rt.training.distill.spans import examples
+from mtp_rt.training.distill.start import check_start
 from mtp_rt.training.distill.write import WriteSettings, write_text
 
 WORTH_A_WARNING = 0.03  # tokens per step that quantisation and the engine may cost unnoticed
@@ -88,11 +89,13 @@ def check_wishes(model_dir: Path, wishes: Wishes) -> None:
     """Check what the model decides about, before anything is written.
 
     Raises:
-        ArgumentError: no such preset, or a number that does not fit the model.
+        ArgumentError: no such preset, a number that does not fit the model, or a start with other heads.
     """
     config, trunk = wishes.fit, read_model_dir(model_dir).config
     for size in (config.draft_vocab, wishes.ship_vocab):
         replace(config, draft_vocab=size).heads_for(trunk)
+    if config.start is not None:
+        check_start(read_model_dir(Path(config.start)), config.heads_for(trunk), model_dir)
 
 
 def open_run(out: Path, model_dir: Path, *, resume: bool) -> RunFolder:

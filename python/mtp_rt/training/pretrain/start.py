@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
 from mtp_rt.errors import ArgumentError
-from mtp_rt.model_dir import HeadsConfig, ModelConfig, read_model_dir
+from mtp_rt.model_dir import ModelConfig, read_model_dir
 from mtp_rt.models.multi_token import MultiTokenModel
 from mtp_rt.models.weights import read_weights
+from mtp_rt.training.differences import differences
 from mtp_rt.training.pretrain.vocabulary import Vocabulary
-
-Config = TypeVar("Config", ModelConfig, HeadsConfig)
 
 # What may differ where weights mean the same; every other field must be equal, those to come as well.
 _FREE = {
@@ -56,19 +53,9 @@ def start_from(path: str | Path, model: MultiTokenModel, vocabulary: Vocabulary)
 
 
 def _check_same(found: ModelConfig, wanted: ModelConfig, path: str | Path) -> None:
-    if other := _differences(found, wanted, _FREE):
+    if other := differences(found, wanted, _FREE):
         raise ArgumentError(f"training.start: {path}: is of another architecture: {other}")
     if found.extra_heads is None:
         return
-    if wanted.extra_heads is None or _differences(found.extra_heads, wanted.extra_heads, _FREE_OF_HEADS):
+    if wanted.extra_heads is None or differences(found.extra_heads, wanted.extra_heads, _FREE_OF_HEADS):
         raise ArgumentError(f"training.start: {path}: has other heads; set [heads] as they are")
-
-
-def _differences(found: Config, wanted: Config, free: set[str]) -> str:
-    """Return the fields that differ, with both values; empty: none does."""
-    pairs = {
-        field.name: (getattr(found, field.name), getattr(wanted, field.name))
-        for field in fields(found)
-        if field.name not in free
-    }
-    return ", ".join(f"{name} {a!r}, not {b!r}" for name, (a, b) in pairs.items() if a != b)
