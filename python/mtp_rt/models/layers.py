@@ -6,6 +6,7 @@ Shape letters: B batch, T positions, D hidden, F inner, H query heads, G key hea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -95,12 +96,35 @@ def rotate(x_BHTK: Tensor, positions_T: Tensor, theta: float, layout: str) -> Te
     angles = positions_T[..., None].double() * theta**-exponents
     cos, sin = angles.cos().to(wide), angles.sin().to(wide)
     x = x_BHTK.to(wide)
-    if layout == "interleaved":
-        first, second = x[..., 0::2], x[..., 1::2]
-        pairs = (first * cos - second * sin, second * cos + first * sin)
-        return torch.stack(pairs, dim=-1).flatten(-2).to(x_BHTK.dtype)
+    if layout == "interleaved":  # a pair is a complex number, and turning it one product
+        pairs = torch.view_as_complex(x.unflatten(-1, (half, 2)))
+        return torch.view_as_real(pairs * torch.complex(cos, sin)).flatten(-2).to(x_BHTK.dtype)
+    turned: Tensor = _Turn.apply(x, cos, sin)
+    return turned.to(x_BHTK.dtype)
+
+
+class _Turn(torch.autograd.Function):
+    """Pairs (i, i + K/2) turned by angles; what comes back is turned the other way, and nothing is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Return x [..., K] turned by the angles of `cos` and `sin`, which broadcast against [..., K/2]."""
+        ctx.save_for_backward(cos, sin)
+        return _turn(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, arriving: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of x."""
+        cos, sin = ctx.saved_tensors
+        return _turn(arriving, cos, -sin), None, None
+
+
+def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    turned, half = torch.empty_like(x), x.shape[-1] // 2
     first, second = x[..., :half], x[..., half:]
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x_BHTK.dtype)
+    torch.mul(first, cos, out=turned[..., :half]).addcmul_(second, sin, value=-1)
+    torch.mul(second, cos, out=turned[..., half:]).addcmul_(first, sin)
+    return turned
 
 
 class Attention(nn.Module):
