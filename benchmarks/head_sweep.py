@@ -1,7 +1,7 @@
 """Heads of several kinds, taught for the same time from the same states, one setting changed at a time.
 
     mtp-rt distill RUN --prompts training_prompts.jsonl     (its text and its recorded states are used)
-    python benchmarks/head_sweep.py RUN SWEEP --minutes 5 [--threads 1] [--teach-only]
+    python benchmarks/head_sweep.py RUN SWEEP --minutes 4 [--threads 1] [--teach-only]
 
 Each point is taught on RUN's training split, stored as it would ship (q4, output rows q8) and joined with the
 model. Then its drafts are counted on the development split's greedy text in the native engine, and prompts of
@@ -48,11 +48,9 @@ POINTS: Mapping[str, Mapping[str, Any]] = {
     "trained on 3 drafts": {"heads": 3},
     "trained on 1 draft, applied 4 times": {"heads": 1},
     "labels alone (CE)": {"label_share": 1.0},
-    "teacher alone (KD)": {"label_share": 0.0},
-    "equal weights of drafts": {"weights": "uniform"},
 }
 MEASURED_SLOTS = 20_000
-PROMPTS, TOKENS = 24, 128
+PROMPTS, TOKENS = 16, 128
 
 
 def taught(model: Path, states: Path, out: Path, config: FitConfig) -> TrainedHeads:
@@ -105,10 +103,10 @@ def main() -> int:
     parser.add_argument("run", type=Path, help="the folder of a run of `mtp-rt distill`")
     parser.add_argument("out", type=Path, help="where the points go")
     parser.add_argument("--model", default="smollm2-135m-instruct")
-    parser.add_argument("--minutes", type=float, default=5.0, help="training of each point")
+    parser.add_argument("--minutes", type=float, default=4.0, help="training of each point")
     parser.add_argument("--threads", type=int, default=1, help="of training")
     parser.add_argument("--decode-threads", type=int, default=0)
-    parser.add_argument("--repeat", type=int, default=5, help="rounds of decoding")
+    parser.add_argument("--repeat", type=int, default=3, help="rounds of decoding")
     parser.add_argument("--teach-only", action="store_true", help="count and time nothing yet")
     args = parser.parse_args()
     model = hub.resolve_model(args.model)

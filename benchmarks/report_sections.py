@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-Entry = dict[str, Any]
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+from report_tables import Entry, listed, table
+from report_training import head_sweep, training_speed
 
 
 def peers(result: Entry) -> str:
@@ -55,11 +49,6 @@ def peers(result: Entry) -> str:
         + "\n".join(settings)
         + "\n"
     )
-
-
-def listed(settings: Entry) -> str:
-    shown = {key: value for key, value in settings.items() if key != "system_info"}  # long; in the JSON
-    return ", ".join(f"{key} {value}" for key, value in shown.items())
 
 
 def speeds(system: Entry) -> list[str]:
@@ -215,22 +204,6 @@ def planted_faults(result: Entry) -> str:
     return f"{result['killed']} of {result['planted']} faults killed by the tests they name.{left}\n"
 
 
-def training_speed(result: Entry) -> str:
-    rows = []
-    for name, one in result["systems"].items():
-        of = [one["ratio_plain"], one["ratio_n1"]]
-        ratios = [f"{ratio['median']:.2f} ({ratio['low']:.2f} .. {ratio['high']:.2f})" for ratio in of]
-        rows.append([name, f"{one['tokens_per_second']:,.0f}", *ratios])
-    kinds = ("head_by_head_mb", "one_graph_mb")
-    peaks = [[n, *(f"{peak[kind]:.0f}" for kind in kinds)] for n, peak in result["memory"].items()]
-    return (
-        table(["system", "tokens/s", "of the plain loop", "of n = 1"], rows)
-        + f"\n{listed(result['shape'] | result['versions'])}; threads {result['threads']}, rounds "
-        + f"{result['repeat']}. Peak memory, MB ({listed(result['memory_shape'])}, else as above):\n\n"
-        + table(["tokens at once", "head by head", "one graph"], peaks)
-    )
-
-
 SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "peers": ("Against other runtimes", peers),
     "decode": ("Drafts against plain decoding", decode),
@@ -243,6 +216,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "equality": ("The same text", equality),
     "equality_prompts": ("The same text over mtp-bench", equality),
     "planted_faults": ("Faults planted in the code", planted_faults),
+    "head_sweep": ("Kinds of heads, taught for the same time", head_sweep),
     "code_bytes": ("Drafts against plain decoding, code-bytes", decode),
     "training_speed": ("Training from scratch", training_speed),
     "startup": ("Start and memory", startup),

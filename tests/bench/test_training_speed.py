@@ -35,7 +35,7 @@ def test_it_measures_speed_and_memory(
     assert result["systems"][speed.PLAIN]["ratio_plain"]["median"] == 1.0
     peak = result["memory"]["2"]
     assert peak["one_graph_mb"] > 0 and peak["head_by_head_mb"] > 0
-    text = importlib.import_module("report_sections").training_speed(result)
+    text = importlib.import_module("report_training").training_speed(result)
     assert "| transformers |" in text and f"| 2 | {peak['head_by_head_mb']:.0f} |" in text
 
 
