@@ -1,7 +1,7 @@
 """Heads of several kinds, taught for the same time from the same states, one setting changed at a time.
 
     mtp-rt distill RUN --prompts training_prompts.jsonl     (its text and its recorded states are used)
-    python benchmarks/head_sweep.py RUN SWEEP --minutes 4 [--threads 1] [--teach-only]
+    python benchmarks/head_sweep.py RUN SWEEP --minutes 3 [--threads 1] [--teach-only]
 
 Each point is taught on RUN's training split, stored as it would ship (q4, output rows q8) and joined with the
 model. Then its drafts are counted on the development split's greedy text in the native engine, and prompts of
@@ -103,7 +103,7 @@ def main() -> int:
     parser.add_argument("run", type=Path, help="the folder of a run of `mtp-rt distill`")
     parser.add_argument("out", type=Path, help="where the points go")
     parser.add_argument("--model", default="smollm2-135m-instruct")
-    parser.add_argument("--minutes", type=float, default=4.0, help="training of each point")
+    parser.add_argument("--minutes", type=float, default=3.0, help="training of each point")
     parser.add_argument("--threads", type=int, default=1, help="of training")
     parser.add_argument("--decode-threads", type=int, default=0)
     parser.add_argument("--repeat", type=int, default=3, help="rounds of decoding")
