@@ -19,6 +19,7 @@ def write_states(
     splits: list[str] | None = None,
     prompt: int | list[int] = 2,
     candidates: int = 2,
+    taps: list[NDArray[np.float32]] | None = None,
 ) -> None:
     """Write one shard. The teacher is sure of every next token; the first `prompt` tokens are no answer."""
     lengths = [len(text) for text in texts]
@@ -42,4 +43,6 @@ def write_states(
         "top_ids": top_ids.astype(np.int32),
         "top_logprobs": logprobs.astype(np.float16),
     }
+    if taps is not None:
+        arrays["taps"] = np.concatenate(taps).astype(np.float16)
     write_shard(shard_path(folder, number), arrays, {})

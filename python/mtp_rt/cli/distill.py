@@ -28,8 +28,8 @@ Preset = Annotated[
     options.option(
         "--preset",
         metavar="NAME",
-        help="Which heads: recurrent, fastmtp, deepseek, eagle3, hydra, medusa, gloeckle, gloeckle-linear or "
-        "causal.",
+        help="Which heads: recurrent, tapped, fastmtp, deepseek, eagle3, hydra, medusa, gloeckle, "
+        "gloeckle-linear or causal.",
     ),
 ]
 Heads = Annotated[int, options.option("--heads", min=1, max=15, help="Drafts to train.")]

@@ -37,6 +37,13 @@ PRESETS = {
         "residual",
         shared=True,
     ),
+    "tapped": Preset(
+        "recurrent heads that start from three layers of the trunk in place of its state",
+        "sequential",
+        "residual",
+        shared=True,
+        taps=(0.4, 0.7, 1.0),
+    ),
     "fastmtp": Preset(
         "a shared transformer block over state and token (arXiv:2509.18362)",
         "sequential",

@@ -20,8 +20,9 @@ from mtp_rt.training.distill.checkpoint import load_checkpoint
 from mtp_rt.training.distill.fit_config import FitConfig
 from mtp_rt.training.distill.frozen import heads_on
 from mtp_rt.training.distill.place import Place
+from mtp_rt.training.distill.tapped import rescale_fuse
 
-UNEMBED = "heads.unembed.weight"
+UNEMBED, FUSE = "heads.unembed.weight", "heads.fuse.weight"
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,18 @@ class HeadKinds:
     """Kinds in which heads are stored.
 
     Attributes:
-        body: of every matrix but the output matrix.
+        body: of every matrix but the output matrix; a fuse of tapped layers has 16 bits at least.
         unembed: of the output matrix.
     """
 
     body: Kind = "q4"
     unembed: Kind = "q8"
+
+    def of(self, name: str) -> Kind:
+        """Return the kind of a matrix; tapped values differ too much in size for one scale in 32."""
+        if name == FUSE and self.body in ("q4", "q8"):
+            return "bf16"
+        return self.unembed if name == UNEMBED else self.body
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ def trained_heads(model_dir: Path, checkpoint: Path) -> TrainedHeads:
     described = config.heads_for(model.config)
     heads = heads_on(model, described, saved["draft_ids"])
     heads.load_state_dict(saved["average"])
+    if described.taps:
+        rescale_fuse(heads, saved["tap_scale"])
     return TrainedHeads(heads, config, Place(**saved["place"]))
 
 
@@ -84,7 +93,7 @@ def stored_heads(heads: ExtraHeads, model: ModelDir, kinds: HeadKinds) -> Iterat
     for name, size in layout.vectors.items():
         yield name, "F32", (size,), weights[name].detach().float().cpu().numpy()
     for name, (rows, cols) in layout.matrices.items():
-        kind = kinds.unembed if name == UNEMBED else kinds.body
+        kind = kinds.of(name)
         parts = quantize(weights[name].detach().float().cpu().numpy(), kind)
         for part, (dtype, shape) in parts_of(name, kind, rows, cols).items():
             yield part, dtype, shape, parts[part.removeprefix(name)]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mtp_rt.model_dir import read_model_dir
 from mtp_rt.models.heads import PRESETS
@@ -31,9 +32,11 @@ from mtp_rt.training.distill.place import Place
 from mtp_rt.training.distill.slots import SlotBatch
 from mtp_rt.training.distill.spans import examples
 from mtp_rt.training.distill.start import start_from
+from mtp_rt.training.distill.tapped import rescale_fuse, start_near_state, unit_scale
 from mtp_rt.training.errors import TrainingError
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
+TAP_SAMPLE = 8192  # slots from which the sizes of tapped layers are known
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Fitter:
         self._dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
         saved = load_checkpoint(out / CHECKPOINT, asdict(config))
         self._place = Place() if saved is None else Place(**saved["place"])
+        self._tap_scale: Tensor | None = None if saved is None else saved["tap_scale"]
         self._open_slots(None if saved is None else self._place.shards)
         model = read_model_dir(model_dir)
         described = config.heads_for(model.config)
@@ -98,8 +102,10 @@ class Fitter:
         self._coverage = 1.0 if ids is None else float(counts[ids.numpy()].sum() / counts.sum())
         torch.manual_seed(config.seed)
         self.heads = heads_on(model, described, ids)
-        if saved is None and config.start is not None:
-            start_from(Path(config.start), self.heads, model_dir)
+        if saved is None:
+            whole = config.start is not None and start_from(Path(config.start), self.heads, model_dir)
+            if described.taps:
+                self._scale_taps(keep_fuse=whole)
         self.heads.to(self._device)
         self.heads.set_dropout(config.dropout)
         self._average = WeightAverage(self.heads, config.averaging)
@@ -164,11 +170,23 @@ class Fitter:
     def _is_stale(self) -> bool:
         return 0 < self._config.patience <= self._place.stale
 
+    def _scale_taps(self, *, keep_fuse: bool) -> None:
+        """Let heads read tapped layers as values of unit size."""
+        chosen = self._train.spread(TAP_SAMPLE)
+        self._tap_scale = unit_scale(self._train.batch(chosen))
+        self._train.tap_scale_LD = self._dev.tap_scale_LD = self._tap_scale.numpy()
+        if keep_fuse:
+            rescale_fuse(self.heads, self._tap_scale.reciprocal())
+        else:
+            start_near_state(self.heads, self._train.batch(chosen))
+
     def _open_slots(self, shards: list[str] | None) -> None:
         kind = examples(PRESETS[self._config.preset].body == "block")
         self._train = kind(self._states, "train", self._config.heads, shards)
         self._dev = kind(self._states, "dev", self._config.heads, shards, greedy=True)
         self._place.shards = self._train.names
+        if self._tap_scale is not None:
+            self._train.tap_scale_LD = self._dev.tap_scale_LD = self._tap_scale.numpy()
         if len(self._train) < self._batch_size() or not len(self._dev):
             raise TrainingError(
                 f"{self._states} holds {len(self._train)} examples to train on and {len(self._dev)} greedy "
@@ -200,8 +218,7 @@ class Fitter:
 
     def _measure(self) -> Acceptance:
         """Return the acceptance of the averaged weights on the development split's greedy text."""
-        count = min(max(1, self._config.dev_slots // self._dev.slots_each), len(self._dev))
-        chosen = np.linspace(0, len(self._dev) - 1, count).astype(np.int64)
+        chosen = self._dev.spread(self._config.dev_slots)
         with self._average.in_use():
             return measure(self.heads, self._dev, chosen, self._dtype)
 
@@ -225,6 +242,7 @@ class Fitter:
             "average": self._average.weights,
             "optimizer": self._optimizer.state_dict(),
             "place": asdict(self._place),
+            "tap_scale": self._tap_scale,
             "draft_ids": None if self._config.draft_vocab is None else self.heads.draft_ids.cpu(),
         }
         save_checkpoint(path, content)

@@ -59,6 +59,7 @@ class SlotSet:
     Attributes:
         names: the shards.
         slots_each: slots that one index of a batch stands for.
+        tap_scale_LD: what taps are multiplied by as they are read; None: they stay as recorded.
 
     Raises:
         ArgumentError: there are none, or they do not fit together.
@@ -70,6 +71,7 @@ class SlotSet:
     def __init__(
         self, folder: Path, split: str, drafts: int, names: list[str] | None = None, *, greedy: bool = False
     ) -> None:
+        self.tap_scale_LD: NDArray[np.float32] | None = None
         self.names = [path.name for path in shard_paths(folder)] if names is None else names
         if not self.names:
             raise ArgumentError(f"{folder} holds no recorded states; run the stages write and record first")
@@ -96,10 +98,9 @@ class SlotSet:
         """Return what the slots of these rows hold; behind a text's end its last token stands in."""
         last_N1 = self._ends[rows_N][:, None] - 1
         made_from_NK = np.minimum(rows_N[:, None] + np.arange(1, self.drafts + 1), last_N1)
-        has_taps = "taps" in self._shards[0]
         return SlotBatch(
             self._gather("states", rows_N).astype(np.float32),
-            self._gather("taps", rows_N).astype(np.float32) if has_taps else None,
+            self._taps(rows_N),
             self._gather("tokens", made_from_NK).astype(np.int64),
             self._gather("tokens", np.minimum(made_from_NK + 1, last_N1)).astype(np.int64),
             self._gather("top_ids", made_from_NK).astype(np.int64),
@@ -107,9 +108,20 @@ class SlotSet:
             valid_NK,
         )
 
+    def _taps(self, rows_N: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        if "taps" not in self._shards[0]:
+            return None
+        taps_NLD = self._gather("taps", rows_N).astype(np.float32)
+        return taps_NLD if self.tap_scale_LD is None else taps_NLD * self.tap_scale_LD
+
     def first(self, slots: int) -> NDArray[np.int64]:
         """Return the indices that hold the first so many slots."""
         return np.arange(min(slots, len(self)))
+
+    def spread(self, slots: int) -> NDArray[np.int64]:
+        """Return indices at equal distances that hold about so many slots."""
+        count = min(max(1, slots // self.slots_each), len(self))
+        return np.linspace(0, len(self) - 1, count).astype(np.int64)
 
     def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
         """Return how often each token is a target of the first draft: [vocab_size]."""

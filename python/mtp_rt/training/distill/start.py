@@ -16,13 +16,18 @@ _FREE = {"preset", "acceptance", "quantization", "draft_vocab_size"}
 _FROZEN = "heads.unembed.weight"
 
 
-def start_from(path: Path, heads: ExtraHeads, trunk: Path) -> None:
+def start_from(path: Path, heads: ExtraHeads, trunk: Path) -> bool:
     """Give `heads` the weights that a model directory's heads have, dequantised.
+
+    Heads with taps can start from such without, which read the trunk's state: their fuse stays as it is.
 
     Args:
         path: the model directory with heads.
         heads: heads of the same kind; their draft vocabulary may be another one.
         trunk: the model that they are trained for.
+
+    Returns:
+        Whether every weight was given; False: all but the fuse.
 
     Raises:
         ArgumentError: the directory has no heads, or other ones, or is not of the same model.
@@ -34,7 +39,8 @@ def start_from(path: Path, heads: ExtraHeads, trunk: Path) -> None:
     weights = {name: read_vector(source, name) for name in layout.vectors} | {
         name: read_matrix(source, name) for name in layout.matrices if name != _FROZEN
     }
-    heads.load_state_dict({name.removeprefix("heads."): value for name, value in weights.items()})
+    given = {name.removeprefix("heads."): value for name, value in weights.items()}
+    return not heads.load_state_dict(given, strict=False).missing_keys
 
 
 def check_start(source: ModelDir, wanted: HeadsConfig, trunk: Path) -> None:
@@ -46,7 +52,7 @@ def check_start(source: ModelDir, wanted: HeadsConfig, trunk: Path) -> None:
     found = source.config.extra_heads
     if found is None:
         raise ArgumentError(f"start: {source.path} has no heads; name a model that has some")
-    if other := differences(found, wanted, _FREE):
+    if other := differences(found, wanted, _FREE if found.taps else _FREE | {"taps"}):
         raise ArgumentError(f"start: {source.path} has other heads ({other}); ask for heads as those are")
     own, its = ModelIdentity.of(trunk), ModelIdentity.of(source.path)
     if (own.sha256, own.tokenizer_sha256) != (its.sha256, its.tokenizer_sha256):

@@ -32,7 +32,8 @@ def unrolled(
     device = heads.embedding.device
     states = torch.from_numpy(batch.states_ND).to(device)
     tokens = torch.from_numpy(batch.tokens_NK).to(device)
-    taps = None if batch.taps_NLD is None else torch.from_numpy(batch.taps_NLD).to(device)
+    read = batch.taps_NLD if heads.config.taps else None  # others may have been recorded beside the states
+    taps = None if read is None else torch.from_numpy(read).to(device)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         start = heads.start(states, taps)
         if not heads.attends:
