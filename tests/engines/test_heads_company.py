@@ -17,6 +17,7 @@ from mtp_rt.errors import ArgumentError
 
 PRESETS = [
     "recurrent",
+    "tapped",
     "hydra",
     "medusa",
     "gloeckle-linear",

@@ -33,6 +33,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         **{"count": 4, "wiring": "sequential", "body": "residual", "shared": True, "intermediate_size": 128},
         **{"draft_vocab_size": 256, "acceptance": [0.6, 0.5, 0.4, 0.3]},
     },
+    "tapped": {
+        **{"count": 3, "wiring": "sequential", "body": "residual", "shared": True, "intermediate_size": 96},
+        **{"taps": [0, 1], "draft_vocab_size": 128},
+    },
     "fastmtp": {
         **{"count": 3, "wiring": "sequential", "body": "block", "shared": True, "intermediate_size": 192},
         **{"draft_vocab_size": 256, "output_norm": True},
