@@ -49,7 +49,7 @@ POINTS: Mapping[str, Mapping[str, Any]] = {
     "trained on 1 draft, applied 4 times": {"heads": 1},
     "labels alone (CE)": {"label_share": 1.0},
 }
-MEASURED_SLOTS = 20_000
+MEASURED_SLOTS = 8_000
 PROMPTS, TOKENS = 16, 128
 
 

@@ -77,7 +77,7 @@ _KNOWN = (
         heads=ShippedHeads(
             base=_SMOLLM2.name,
             folder="smollm2-135m-mtp",
-            sha256="43c25951c610673f6cad3b73667b50ee057fdb6d79853fabf9e2c7f262713bee",
+            sha256="7931c718148f771d442cbde9ceca66656c989b558805e1db9f6e0893885e10f2",
         ),
     ),
     _SMOLLM2,
