@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from shard_files import write_states
+from cycle import CONFIG, write_cycle
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.training.distill import fit
@@ -18,35 +17,12 @@ from mtp_rt.training.distill.fit import CHECKPOINT, Fitter, Report
 from mtp_rt.training.distill.fit_config import FitConfig
 from mtp_rt.training.errors import TrainingError
 
-PERIOD, DRAFTS = 8, 3
-CONFIG = FitConfig(
-    heads=DRAFTS,
-    draft_vocab=64,
-    intermediate_size=64,
-    steps=80,
-    batch=64,
-    learning_rate=5e-3,
-    warm_up=5,
-    averaging=0.9,
-    dropout=0.0,
-    dtype="float32",
-    evaluate_every=1e9,
-    dev_slots=256,
-)
+DRAFTS = CONFIG.heads
 
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
-    """Texts that repeat a cycle of tokens; a position's state is a code of its token alone."""
-    from mtp_rt.model_dir import read_model_dir
-
-    folder = tmp_path_factory.mktemp("states")
-    size = read_model_dir(tiny_model).config.hidden_size
-    generator = np.random.default_rng(0)
-    codes = generator.normal(size=(PERIOD, size)).astype(np.float32)
-    texts = [np.array([(start + i) % PERIOD for i in range(40)], np.int32) for start in range(16)]
-    write_states(folder, texts, [codes[text] for text in texts])
-    return folder
+    return write_cycle(tmp_path_factory.mktemp("states"), tiny_model)
 
 
 def train(

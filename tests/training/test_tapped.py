@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cycle import CONFIG as CYCLE
+from cycle import PERIOD, cycles
 from shard_files import write_states
 
 from mtp_rt import _core
@@ -16,26 +18,10 @@ from mtp_rt.models.heads import heads_config
 from mtp_rt.training.distill.acceptance import measure
 from mtp_rt.training.distill.export import HeadKinds, trained_heads, write_heads
 from mtp_rt.training.distill.fit import CHECKPOINT, Fitter, Report
-from mtp_rt.training.distill.fit_config import FitConfig
 from mtp_rt.training.distill.frozen import heads_on
 from mtp_rt.training.distill.slots import SlotSet
 
-PERIOD = 8
-CONFIG = FitConfig(
-    preset="tapped",
-    heads=3,
-    draft_vocab=64,
-    intermediate_size=64,
-    steps=80,
-    batch=64,
-    learning_rate=5e-3,
-    warm_up=5,
-    averaging=0.9,
-    dropout=0.0,
-    dtype="float32",
-    evaluate_every=1e9,
-    dev_slots=256,
-)
+CONFIG = replace(CYCLE, preset="tapped")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +31,7 @@ def states(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     size = read_model_dir(tiny_model).config.hidden_size
     generator = np.random.default_rng(0)
     codes = generator.normal(size=(PERIOD, 2, size)) * 10 ** generator.uniform(-2, 3, size=(2, size))
-    texts = [np.array([(start + i) % PERIOD for i in range(40)], np.int32) for start in range(16)]
+    texts = cycles()
     taps = [codes[text].astype(np.float32) for text in texts]
     blank = [generator.normal(size=(40, size)).astype(np.float32) for _ in texts]
     write_states(folder, texts, blank, taps=taps)

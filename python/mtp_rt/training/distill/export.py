@@ -72,8 +72,8 @@ def trained_heads(model_dir: Path, checkpoint: Path) -> TrainedHeads:
     described = config.heads_for(model.config)
     heads = heads_on(model, described, saved["draft_ids"])
     heads.load_state_dict(saved["average"])
-    if described.taps:
-        rescale_fuse(heads, saved["tap_scale"])
+    if (scale_LD := saved.get("tap_scale")) is not None:
+        rescale_fuse(heads, scale_LD)
     return TrainedHeads(heads, config, Place(**saved["place"]))
 
 

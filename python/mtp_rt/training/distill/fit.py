@@ -90,7 +90,7 @@ class Fitter:
         self._dtype = torch.bfloat16 if config.dtype == "bfloat16" else torch.float32
         saved = load_checkpoint(out / CHECKPOINT, asdict(config))
         self._place = Place() if saved is None else Place(**saved["place"])
-        self._tap_scale: Tensor | None = None if saved is None else saved["tap_scale"]
+        self._tap_scale: Tensor | None = None if saved is None else saved.get("tap_scale")
         self._open_slots(None if saved is None else self._place.shards)
         model = read_model_dir(model_dir)
         described = config.heads_for(model.config)
