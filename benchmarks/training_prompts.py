@@ -8,6 +8,7 @@
 | train:maths | 5,000 word problems | GSM8K's training half, by path | MIT |
 | train:function | 2,500 functions to complete | the running Python's library, cut after docstrings | PSF |
 | train:program | 1,500 tasks to program | reasoning-gym, CodeIO | Apache-2.0 |
+| train:code | 4,000 small tasks to program | benchmarks/code_forms.json, combined | Apache-2.0 |
 | train:question | 2,000 questions | reasoning-gym, CodeIO | Apache-2.0 |
 | train:tools | 1,190 function calls | bfcl-eval, the categories that are not live | Apache-2.0 |
 | train:advice | 500 questions | inspect-evals, PersistBench | MIT |
@@ -15,8 +16,8 @@
 | train:chat | 12,000 questions | benchmarks/chat_forms.json, combined | Apache-2.0 |
 
 None of it is in benchmarks/prompts.py, whose texts are for evaluation only: what has the hash of such a
-text is left out here, and refused by `mtp-rt distill` again. The order is shuffled from a fixed seed, so that
-any beginning of the file is a fair mixture.
+text is left out here, and refused by `mtp-rt distill` again. The order is shuffled from `--seed`, so that any
+beginning of the file is a fair mixture; `--at-most chat=2000` changes the mixture.
 """
 
 from __future__ import annotations
@@ -43,16 +44,39 @@ LIMITS = {
     "maths": 5000,
     "function": 2500,
     "program": 1500,
+    "code": 4000,
     "question": 2000,
     "advice": 500,
     "writing": 3000,
     "chat": 12000,
 }
 TOOL_CATEGORIES = ("simple_python", "multiple", "parallel", "simple_java", "simple_javascript", "irrelevance")
+PACKAGES = (
+    "asyncio",
+    "collections",
+    "concurrent",
+    "ctypes",
+    "curses",
+    "email",
+    "html",
+    "http",
+    "importlib",
+    "json",
+    "logging",
+    "multiprocessing",
+    "sqlite3",
+    "tkinter",
+    "unittest",
+    "urllib",
+    "wsgiref",
+    "xml",
+    "xmlrpc",
+)
 LONGEST = 2400  # characters: longer prompts cost more than they teach
 
 BRIEFS = Path(__file__).with_name("writing_briefs.json")
 CHAT_FORMS = Path(__file__).with_name("chat_forms.json")
+CODE_FORMS = Path(__file__).with_name("code_forms.json")
 
 
 def maths(gsm8k: Path | None) -> Iterator[Any]:
@@ -69,7 +93,11 @@ def functions() -> Iterator[str]:
         "Finish the following function.",
         "Write the body of this function:",
     )
-    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
+    library = Path(sysconfig.get_paths()["stdlib"])
+    inner = (
+        path for path in library.glob("[a-z]*/**/*.py") if path.relative_to(library).parts[0] in PACKAGES
+    )
+    for path in [*sorted(library.glob("*.py")), *sorted(inner)]:
         text = path.read_text(encoding="utf-8", errors="replace")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) and node.args.args:
@@ -90,6 +118,16 @@ def programs() -> Iterator[str]:
     """Yield tasks to write a function for."""
     for task in code_io()[1::2]:
         yield f"Write a Python function. {task['task_description']}\n\n{task['input_output_spec']}"
+
+
+def code(seed: int) -> Iterator[str]:
+    """Yield small tasks to program, each form of each task at most once."""
+    parts = json.loads(CODE_FORMS.read_text(encoding="utf-8"))
+    pairs = [(form, task) for form in parts["forms"] for task in parts["tasks"]]
+    random.Random(seed).shuffle(pairs)
+    for form, task in pairs:
+        words = task["task"]
+        yield form.format(signature=task["signature"], task=words, Task=words[0].upper() + words[1:])
 
 
 def questions() -> Iterator[str]:
@@ -114,9 +152,9 @@ def advice() -> Iterator[str]:
             yield from (json.loads(line)["query"] for line in text.splitlines())
 
 
-def writing() -> Iterator[str]:
+def writing(seed: int) -> Iterator[str]:
     """Yield briefs, without end."""
-    choice = random.Random(SEED)
+    choice = random.Random(seed)
     parts = json.loads(BRIEFS.read_text(encoding="utf-8"))
     while True:
         ask = choice.choice(("Write", "Please write", "I need", "Draft", "Help me write"))
@@ -126,16 +164,16 @@ def writing() -> Iterator[str]:
         yield f"{ask} {kind} about {subject} {reader}. {wish}".strip()
 
 
-def chat() -> Iterator[str]:
+def chat(seed: int) -> Iterator[str]:
     """Yield questions about everyday subjects, without end."""
-    choice = random.Random(SEED)
+    choice = random.Random(seed)
     parts = json.loads(CHAT_FORMS.read_text(encoding="utf-8"))
     while True:
         a, b = choice.sample(parts["subjects"], 2)
         yield choice.choice(parts["forms"]).format(a=a, b=b)
 
 
-def collect(name: str, texts: Iterator[Any]) -> list[dict[str, Any]]:
+def collect(name: str, texts: Iterator[Any], most: int | None) -> list[dict[str, Any]]:
     """Return a source's prompts as lines of a prompt file: none twice, too long or for evaluation."""
     seen: set[str] = set()
     lines: list[dict[str, Any]] = []
@@ -145,9 +183,20 @@ def collect(name: str, texts: Iterator[Any]) -> list[dict[str, Any]]:
         if text not in seen and len(text) <= LONGEST and not is_evaluation(text):
             seen.add(text)
             lines.append({"source": f"train:{name}", "messages": messages})
-        if len(lines) == LIMITS.get(name):
+        if len(lines) == most:
             break
     return lines
+
+
+def limits(changes: list[str]) -> dict[str, int]:
+    """Return how many prompts each source gives at most, LIMITS changed by words like "chat=2000"."""
+    changed = dict(LIMITS)
+    for change in changes:
+        name, _, count = change.partition("=")
+        if name not in LIMITS or not count.isdecimal() or int(count) == 0:
+            raise SystemExit(f"--at-most {change}: use SOURCE=COUNT, SOURCE one of {', '.join(LIMITS)}")
+        changed[name] = int(count)
+    return changed
 
 
 def main() -> int:
@@ -156,7 +205,12 @@ def main() -> int:
     )
     parser.add_argument("out", type=Path, help="the prompt file to write")
     parser.add_argument("--gsm8k", type=Path, help="GSM8K's training file; without it no train:maths")
+    parser.add_argument(
+        "--at-most", action="append", default=[], metavar="SOURCE=COUNT", help="change a source's share"
+    )
+    parser.add_argument("--seed", type=int, default=SEED, help="of the combined prompts and of the order")
     args = parser.parse_args()
+    most = limits(args.at_most)
     sources = {
         "maths": maths(args.gsm8k),
         "function": functions(),
@@ -164,11 +218,12 @@ def main() -> int:
         "question": questions(),
         "tools": tools(),
         "advice": advice(),
-        "writing": writing(),
-        "chat": chat(),
+        "writing": writing(args.seed),
+        "chat": chat(args.seed),
+        "code": code(args.seed),
     }
-    lines = [line for name, texts in sources.items() for line in collect(name, texts)]
-    random.Random(SEED).shuffle(lines)
+    lines = [line for name, texts in sources.items() for line in collect(name, texts, most.get(name))]
+    random.Random(args.seed).shuffle(lines)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     args.out.write_text(text, encoding="utf-8")
     counts = Counter(line["source"] for line in lines)
