@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mtp_rt.bench import decode
+from mtp_rt.bench import decode, session
 from mtp_rt.bench.prompts import Item
 from mtp_rt.bench.session import Decoded, Group
 
@@ -80,7 +80,48 @@ def test_no_drafts_and_single_tokens_are_no_division_by_zero() -> None:
 
 @pytest.mark.parametrize(
     ("count", "batch", "expected"),
-    [(3, 1, [[0], [1], [2]]), (5, 2, [[0, 1], [2, 3], [4, 0]]), (2, 5, [[0, 1, 0, 1, 0]])],
+    [(3, 1, [[0], [1], [2]]), (5, 2, [[0, 1, 2, 3, 4, 0, 1, 2]]), (9, 2, [[*range(9)]])],
 )
-def test_groups_are_full_and_hold_every_prompt(count: int, batch: int, expected: list[list[int]]) -> None:
+def test_runs_hold_every_prompt_and_fill_the_batch(count: int, batch: int, expected: list[list[int]]) -> None:
     assert decode.groups(count, batch) == expected
+
+
+class Clock:
+    """A scheduler whose every step takes a second and gives each request that runs a token."""
+
+    def __init__(self) -> None:
+        self.now, self.left, self.most = 0.0, dict[int, int](), 0
+
+    def submit(self, request: int) -> int:
+        self.left[len(self.left)] = request
+        return len(self.left) - 1
+
+    def run_once(self) -> list[SimpleNamespace]:
+        self.now += 1.0
+        running = [number for number, left in self.left.items() if left]
+        self.most = max(self.most, len(running))
+        events = []
+        for number in running:
+            self.left[number] -= 1
+            ended = None if self.left[number] else "length"
+            events.append(
+                SimpleNamespace(request=number, tokens=[7], error=None, finish_reason=ended, stats=number)
+            )
+        return events
+
+
+def test_a_group_is_timed_while_its_batch_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: by hand. Texts of 3, 5, 4 and 9 tokens, two at a time.
+
+    The first step gives both their first tokens. The third follows the first from step 4 on, the fourth the
+    second from step 6 on; the third ends with step 7, and none follows: 6 steps of 2 tokens.
+    """
+    scheduler: Any = Clock()
+    monkeypatch.setattr(session.time, "perf_counter", lambda: scheduler.now)
+    requests: list[Any] = [3, 5, 4, 9]
+    counts: list[int] = []
+    group = session.decode(scheduler, requests, counts.append, together=2)
+    assert (group.prefill_seconds, group.decode_seconds, group.decoded) == (1.0, 6.0, 12)
+    assert [len(done.tokens) for done in group.requests] == [3, 5, 4, 9]
+    assert [done.stats for done in group.requests] == [0, 1, 2, 3]
+    assert (scheduler.most, counts[-1]) == (2, 4)

@@ -19,6 +19,7 @@ from mtp_rt.sampling_params import SamplingParams
 
 Mode = Literal["plain", "mtp"]
 MODES: tuple[Mode, ...] = ("plain", "mtp")
+FILLS = 4
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Settings:
         params: How tokens are chosen and where a text ends, in both modes. Prompt i gets seed + i.
         drafts: What the mtp mode drafts; the plain mode drafts nothing.
         repeat: Times that every prompt is decoded in both modes.
-        batches: Prompts decoded side by side; each size is a separate measurement.
+        batches: Requests that run at a time; each size is a separate measurement.
     """
 
     params: SamplingParams
@@ -62,7 +63,7 @@ def run(
     Args:
         engine: With as many slots as the largest batch.
         folder: The model directory it was opened from.
-        items: Prompts; the last group of a batch is filled up from the start of the list.
+        items: Prompts; a batch takes them from the start again as often as it needs.
         settings: What to run.
         progress: Called after every group of prompts.
 
@@ -83,11 +84,11 @@ def run(
     probe = measure.BandwidthProbe(engine.info.threads)
     probe.sample()
     for repeat in range(settings.repeat):
-        for _, pairs in plan:
+        for batch, pairs in plan:
             for number, pair in enumerate(pairs):
                 for mode in MODES if (repeat + number) % 2 == 0 else reversed(MODES):
-                    together = [requests[mode][index] for index in pair.indices]
-                    pair.runs[mode].append(session.decode(scheduler, together))
+                    wanted = [requests[mode][index] for index in pair.indices]
+                    pair.runs[mode].append(session.decode(scheduler, wanted, together=batch))
                 done += 1
                 progress("decoding", done, total)
             probe.sample()
@@ -99,8 +100,10 @@ def run(
 
 
 def groups(count: int, batch: int) -> list[list[int]]:
-    """Return `count` prompt indices in groups of `batch`; the last one is filled up from the start."""
-    return [[index % count for index in range(start, start + batch)] for start in range(0, count, batch)]
+    """Return the prompts of each run: alone, or all of them, FILLS batches at least, in one."""
+    if batch == 1:
+        return [[index] for index in range(count)]
+    return [[index % count for index in range(max(count, FILLS * batch))]]
 
 
 def request(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,8 +35,8 @@ class Group:
 
     Attributes:
         requests: In the order they were submitted.
-        prefill_seconds: From submitting until every request had its first token.
-        decode_seconds: From then until the last token of all.
+        prefill_seconds: From submitting until each of those that run first had its first token.
+        decode_seconds: From then on while as many ran: until one ended and none followed.
         decoded: Tokens committed in `decode_seconds`.
     """
 
@@ -49,21 +50,35 @@ def decode(
     scheduler: _core.Scheduler,
     requests: Sequence[_core.Request],
     ended: Callable[[int], None] = lambda count: None,
+    *,
+    together: int | None = None,
 ) -> Group:
-    """Submit the requests together, step the scheduler until all have ended, and return what they did.
+    """Decode the requests, so many at a time, and return what they did.
+
+    Where one ends the next one follows, so that the rate is that of a full batch: a batch that runs dry ends
+    with fewer rows a step, the sooner the more unequal its requests are.
 
     Args:
         scheduler: Has nothing else to do.
-        requests: As many as there are to be; those beyond the slots wait.
+        requests: As many as there are to be.
         ended: Called with the number of requests that have ended, whenever one does.
+        together: How many run at a time; None: all. Those beyond the slots wait.
 
     Raises:
         EngineError: a request ended with an error.
     """
-    submitted = time.perf_counter()
-    results = {scheduler.submit(request): Decoded() for request in requests}
-    waiting, running = set(results), set(results)
-    all_started = finished = submitted
+    begun = time.perf_counter()
+    results: dict[int, Decoded] = {}
+    queue = deque(requests)
+
+    def submit() -> int:
+        number = scheduler.submit(queue.popleft())
+        results[number] = Decoded()
+        return number
+
+    first = {submit() for _ in range(min(together or len(requests), len(requests)))}
+    running, full = set(first), True
+    started = finished = begun
     decoded = 0
     while running:
         events = scheduler.run_once()
@@ -71,17 +86,19 @@ def decode(
         for event in events:
             if event.error is not None:
                 raise EngineError(f"a benchmark request failed: {event.error}")
-            result = results[event.request]
-            result.tokens += event.tokens
-            if not waiting:
-                decoded += len(event.tokens)
-                finished = now
-            if event.finish_reason is not None:
-                result.stats = event.stats
-                running.discard(event.request)
-                ended(len(results) - len(running))
-        started = {event.request for event in events if event.tokens}
-        if waiting and waiting <= started | (set(results) - waiting):
-            all_started = finished = now
-        waiting -= started
-    return Group(list(results.values()), all_started - submitted, finished - all_started, decoded)
+            results[event.request].tokens += event.tokens
+        if full and not first:
+            decoded += sum(len(event.tokens) for event in events)
+            finished = now
+        for event in (event for event in events if event.finish_reason is not None):
+            results[event.request].stats = event.stats
+            running.discard(event.request)
+            ended(len(results) - len(running))
+            if queue:
+                running.add(submit())
+            else:
+                full = False
+        if first:
+            first -= {event.request for event in events}
+            started = finished = now
+    return Group(list(results.values()), started - begun, finished - started, decoded)

@@ -32,7 +32,7 @@ def decode(
     max_tokens: options.MaxTokens = 128,
     repeat: Repeat = 5,
     batch: Annotated[
-        str, options.option("--batch", metavar="N,...", help="Prompts decoded side by side, e.g. 1,4,16.")
+        str, options.option("--batch", metavar="N,...", help="Requests that run at a time, e.g. 1,4,16.")
     ] = "1",
     temperature: options.Temperature = 0.0,
     top_k: options.TopK = 0,
