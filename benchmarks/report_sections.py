@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from report_tables import Entry, listed, table
-from report_training import head_sweep, training_speed
+from report_training import corpus_text, head_sweep, training_speed
 
 
 def peers(result: Entry) -> str:
@@ -217,6 +217,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "equality_prompts": ("The same text over mtp-bench", equality),
     "planted_faults": ("Faults planted in the code", planted_faults),
     "head_sweep": ("Kinds of heads, taught for the same time", head_sweep),
+    "corpus_text": ("Heads taught on the model's own text and on a corpus", corpus_text),
     "code_bytes": ("Drafts against plain decoding, code-bytes", decode),
     "training_speed": ("Training from scratch", training_speed),
     "startup": ("Start and memory", startup),

@@ -42,3 +42,22 @@ def head_sweep(result: Entry) -> str:
         + "what its name says. `forced`: tokens per step from any position of the development split's greedy "
         + "text; `walked`: stepping through it; `live`: decoding its prompts with automatic drafts.\n"
     )
+
+
+def corpus_text(result: Entry) -> str:
+    names = {"own": "the model's own answers", "corpus": "GSM8K's answers"}
+
+    def cell(point: Entry) -> str:
+        return f"{point['tokens_per_step']:.2f} ({', '.join(f'{chance:.2f}' for chance in point['alpha'])})"
+
+    rows = [
+        [names[taught], f"{result['answer_tokens'][taught]:,}", *(cell(points[text]) for text in names)]
+        for taught, points in result["points"].items()
+    ]
+    header = ["taught on", "answer tokens", *(f"tokens per step over {text}" for text in names.values())]
+    return (
+        table(header, rows)
+        + f"\nHeads `{result['preset']}`, {result['steps']:,} steps of {result['batch']} slots each, from "
+        + "the same first weights. Tokens per step stepping through the development split, in brackets the "
+        + "chance of each draft where those before it stood.\n"
+    )
