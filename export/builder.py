@@ -15,7 +15,8 @@ from mtp_rt.model_dir.safetensors import WEIGHTS_FILE
 OPSET = 24  # the first with TensorScatter
 MICROSOFT_OPSET = 1
 IR_VERSION = 11
-FLOAT, HALF, INT64, BOOL = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64, TensorProto.BOOL
+FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+INT32, INT64, BOOL = TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
 MICROSOFT = "com.microsoft"
 
 _DTYPES = {
@@ -33,15 +34,19 @@ class Form(Protocol):
     """How a graph says what one runtime wants said differently from the portable form.
 
     Attributes:
-        capacity: places of every cache, where they are the same in all calls.
+        batch: sequences of every call; a name: the call decides.
+        capacity: places of every cache; a name: the call decides.
         cache_dtype: of keys and values.
+        grouped_attention: rows attend to their cache by one GroupQueryAttention.
     """
 
-    capacity: int
+    batch: int | str
+    capacity: int | str
     cache_dtype: int
+    grouped_attention: bool
 
-    def product(self, g: Graph, name: str, x: str) -> str:
-        """Return x [B, W, cols] times the transpose of matrix `name` [rows, cols]: [B, W, rows]."""
+    def products(self, g: Graph, names: Sequence[str], x: str) -> list[str]:
+        """Return x [B, W, cols] times the transpose of each matrix [rows, cols]: [B, W, rows]."""
         ...
 
     def embedding_rows(self, g: Graph, tokens: str) -> str:
@@ -63,6 +68,7 @@ class Graph:
         self.model = model
         self.config = model.config
         self.form = form
+        self.batch: int | str = "batch" if form is None else form.batch
         self.capacity: int | str = "capacity" if form is None else form.capacity
         self.cache_dtype = FLOAT if form is None else form.cache_dtype
         self.memo: dict[tuple[str, ...], str] = {}  # values that several parts of the graph share
@@ -74,7 +80,7 @@ class Graph:
 
     def input(self, name: str, dtype: int, shape: Shape) -> str:
         """Declare an input and return its name."""
-        self._inputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, self._sized(shape)))
         return name
 
     def output(self, name: str, value: str, dtype: int, shape: Shape) -> None:
@@ -84,13 +90,20 @@ class Graph:
         """
         assert value not in self._renamed
         self._renamed[value] = name
-        self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        self._outputs.append(helper.make_tensor_value_info(name, dtype, self._sized(shape)))
 
     def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output and return that output's name."""
+        return self.op_with(kind, 1, *inputs, domain=domain, **attributes)[0]
+
+    def op_with(
+        self, kind: str, outputs: int, *inputs: str, domain: str = "", **attributes: Any
+    ) -> list[str]:
+        """Add a node with several outputs and return their names."""
         name = f"{kind}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(kind, inputs, [name], name=name, domain=domain, **attributes))
-        return name
+        names = [name, *(f"{name}.{index}" for index in range(1, outputs))]
+        self._nodes.append(helper.make_node(kind, inputs, names, name=name, domain=domain, **attributes))
+        return names
 
     def constant(self, values: ArrayLike, dtype: DTypeLike = np.int64) -> str:
         """Return a small constant; equal ones are stored once."""
@@ -148,6 +161,9 @@ class Graph:
     def unsqueeze(self, x: str, *axes: int) -> str:
         """Insert axes of size 1."""
         return self.op("Unsqueeze", x, self.constant(axes))
+
+    def _sized(self, shape: Shape) -> list[int | str]:
+        return [self.batch if size == "batch" else size for size in shape]
 
     def build(self) -> ModelProto:
         """Return the finished model, caches behind its other inputs and outputs."""

@@ -44,6 +44,7 @@ def export_model(
     tensorrt: TensorRtOptions | None = None,
     quantize: str | None = None,
     lm_head: str | None = None,
+    symmetric: bool = False,
     replace: bool = False,
     progress: Progress | None = None,
 ) -> None:
@@ -55,10 +56,12 @@ def export_model(
     Args:
         source: a model directory.
         target: the one to write; may be `source` with `replace`.
-        onnx: add verify.onnx and, where the model has extra heads, the draft graphs and all_heads.onnx.
+        onnx: add verify.onnx and, where the model has extra heads, the draft graphs and all_heads.onnx; of
+            graphs that attend also the form for one sequence, which ONNX Runtime runs sooner.
         tensorrt: add plans of the trunk and the draft graphs, and the record of what they fit.
         quantize: kind of the matrices of layers and heads: "f32", "bf16", "q8" or "q4"; None: as they are.
         lm_head: kind of the embedding, the output matrix and the output matrices of heads, likewise.
+        symmetric: q4 matrices get blocks around 0: a little less exact, and sooner where graphs run.
         replace: replace a directory at `target` that is not empty.
         progress: called with (what, done, total).
 
@@ -70,8 +73,8 @@ def export_model(
         OSError: the disk is full or not writable.
     """
     asked = Kinds.from_options(quantize, lm_head)
-    if not onnx and tensorrt is None and asked == Kinds(None, None):
-        raise ArgumentError("nothing to export: ask for onnx, tensorrt, quantize or lm_head")
+    if not onnx and tensorrt is None and asked == Kinds(None, None) and not symmetric:
+        raise ArgumentError("nothing to export: ask for onnx, tensorrt, quantize, lm_head or symmetric")
     if onnx or tensorrt is not None:
         _need_onnx()
     model = read_model_dir(source)
@@ -80,12 +83,14 @@ def export_model(
         derived.append(_plans(model, tensorrt, progress))
     config = json.loads((model.path / CONFIG_FILE).read_bytes())
     kinds = wanted_kinds(model, asked.layers, asked.head)
+    if symmetric and "q4" not in kinds.values():
+        raise ArgumentError("symmetric: no matrix would be q4; ask for quantize or lm_head of that kind too")
     if kinds != model.kinds:
         config["mtp_rt"] = described(config["mtp_rt"], model, kinds)
     write_model_dir(
         target,
         config,
-        _counted(tensors_in(model, kinds), len(model.tensors), progress),
+        _counted(tensors_in(model, kinds, symmetric=symmetric), len(model.tensors), progress),
         carried_files(model),
         derive=lambda written: {name: file for derive in derived for name, file in derive(written).items()},
         replace=replace,
@@ -124,12 +129,18 @@ def _graphs(model: ModelDir, progress: Progress | None) -> dict[str, bytes | mem
     from mtp_rt.export.graphs.all_heads import all_heads_graph
     from mtp_rt.export.graphs.draft import draft_graphs
     from mtp_rt.export.graphs.trunk import verify_graph
+    from mtp_rt.export.one_sequence import OneSequence, single_file
 
     if progress is not None:
         progress("writing graphs", 0, 1)
     graphs: dict[str, Any] = {"verify.onnx": verify_graph(model)}
-    if model.config.extra_heads is not None:
+    single = {"verify.onnx": verify_graph(model, OneSequence())}
+    heads = model.config.extra_heads
+    if heads is not None:
         graphs |= {**draft_graphs(model), "all_heads.onnx": all_heads_graph(model)}
+    if heads is not None and heads.body == "block":
+        single |= draft_graphs(model, OneSequence())
+    graphs |= {single_file(name): graph for name, graph in single.items()}
     for name, graph in graphs.items():
         check_structure(graph, name, model)
     if progress is not None:

@@ -22,17 +22,27 @@ def wanted_kinds(model: ModelDir, layers: Kind | None, vocabulary: Kind | None) 
     }
 
 
-def tensors_in(model: ModelDir, kinds: Mapping[str, Kind]) -> Iterator[Tensor]:
-    """Return every tensor in the order of the file, matrices in these kinds, one in memory at a time."""
+def tensors_in(model: ModelDir, kinds: Mapping[str, Kind], *, symmetric: bool = False) -> Iterator[Tensor]:
+    """Return every tensor in the order of the file, matrices in these kinds, one in memory at a time.
+
+    Args:
+        model: whose tensors.
+        kinds: of every matrix.
+        symmetric: q4 matrices become symmetric, those that have that kind already too.
+    """
     done = set()
     layout = layout_of(model.config)
     for stored_name, stored in sorted(model.tensors.items(), key=lambda entry: entry[1].begin):
         name = _matrix_of(stored_name, model)
-        if name is None or kinds[name] == model.kinds[name]:
+        if name is None or (
+            kinds[name] == model.kinds[name]
+            and not (symmetric and kinds[name] == "q4" and not is_symmetric(model, name))
+        ):
             yield stored_name, stored.dtype, stored.shape, model.tensor(stored_name)
         elif name not in done:
             done.add(name)
-            parts = quantize(dequantize(stored_parts(model, name), model.kinds[name]), kinds[name])
+            values = dequantize(stored_parts(model, name), model.kinds[name])
+            parts = quantize(values, kinds[name], symmetric=symmetric)
             for part, (dtype, shape) in parts_of(name, kinds[name], *layout.matrices[name]).items():
                 yield part, dtype, shape, parts[part.removeprefix(name)].data
 
@@ -65,6 +75,12 @@ def _matrix_of(stored_name: str, model: ModelDir) -> str | None:
         return stored_name
     name = stored_name.rpartition(".")[0]
     return name if name in model.kinds else None
+
+
+def is_symmetric(model: ModelDir, name: str) -> bool:
+    """Return whether every minimum of a q4 matrix is -8 times its scale: code 8 stands for 0."""
+    parts = stored_parts(model, name)
+    return bool(np.array_equal(parts[".min"].astype(np.float32), -8 * parts[".scale"].astype(np.float32)))
 
 
 def stored_parts(model: ModelDir, name: str) -> Parts:

@@ -7,9 +7,12 @@ runtime folds it once when it opens the graph.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mtp_rt.export.builder import FLOAT, MICROSOFT, Graph
+from mtp_rt.export.requantize import is_symmetric
 from mtp_rt.model_dir import output_matrix
 
 BLOCK = 32
@@ -20,22 +23,46 @@ _INT8_ACTIVATIONS = 4  # accuracy level: inputs rounded to 8 bits in blocks of 3
 
 def product(g: Graph, name: str, x: str) -> str:
     """Return x [B, W, cols] times the transpose of matrix `name` [rows, cols]: [B, W, rows]."""
-    if g.form is not None:
-        return g.form.product(g, name, x)
-    kind = g.model.kinds[name]
-    if kind == "q4":
-        nibbles = _by_bits(g, name, x, _blocks(g, f"{name}.q4"), 4)
-        return g.op("Add", nibbles, g.op("MatMul", block_sums(g, x), _offsets(g, name)))
-    if kind == "q8":
-        signed = g.weight(f"{name}.q8", dtype="U8", shape=_block_shape(g, f"{name}.q8"))
-        return _by_bits(g, name, x, g.op("BitwiseXor", signed, g.constant(_SIGN, np.uint8)), 8)
-    return g.op("MatMul", x, g.op("Transpose", _floats(g, name), perm=[1, 0]))
+    return products(g, [name], x)[0]
+
+
+def products(g: Graph, names: Sequence[str], x: str) -> list[str]:
+    """Return the products of matrices that read the same x."""
+    return portable_products(g, names, x) if g.form is None else g.form.products(g, names, x)
+
+
+def portable_products(g: Graph, names: Sequence[str], x: str) -> list[str]:
+    """Return the products as the portable form has them: one node for all, where their kind allows."""
+    together = joined_product(g, names, x)
+    if together is None:
+        return [_product(g, name, x) for name in names]
+    if len(names) == 1:
+        return [together]
+    sizes = [g.model.tensors[f"{name}.scale"].shape[0] for name in names]
+    return g.op_with("Split", len(names), together, g.constant(sizes), axis=-1)
+
+
+def joined_product(g: Graph, names: Sequence[str], x: str) -> str | None:
+    """Return the products side by side, [B, W, all rows]; None where one node cannot give them."""
+    kinds = {g.model.kinds[name] for name in names}
+    if kinds == {"q4"}:
+        nibbles = _by_bits(g, names, x, [_blocks(g, f"{name}.q4") for name in names], 4)
+        if all(is_symmetric(g.model, name) for name in names):
+            return nibbles
+        offsets = _concat(g, [_offsets(g, name) for name in names], 1)
+        return g.op("Add", nibbles, g.op("MatMul", block_sums(g, x, _columns(g, names[0])), offsets))
+    if kinds == {"q8"}:
+        return _by_bits(g, names, x, [_unsigned(g, name) for name in names], 8)
+    return None
 
 
 def embedding_rows(g: Graph, tokens: str) -> str:
     """Return the embeddings [..., D] of tokens [...] of two dimensions."""
-    if g.form is not None:
-        return g.form.embedding_rows(g, tokens)
+    return portable_embedding_rows(g, tokens) if g.form is None else g.form.embedding_rows(g, tokens)
+
+
+def portable_embedding_rows(g: Graph, tokens: str) -> str:
+    """Return the embeddings as the portable form has them."""
     name = "model.embed_tokens.weight"
     kind = g.model.kinds[name]
     if kind in {"f32", "bf16"}:
@@ -69,30 +96,49 @@ def _blocks(g: Graph, part: str) -> str:
     return g.weight(part, dtype="U8", shape=_block_shape(g, part))
 
 
-def _by_bits(g: Graph, name: str, x: str, codes: str, bits: int) -> str:
-    rows, blocks = g.model.tensors[f"{name}.scale"].shape
-    scales = g.cast(g.weight(f"{name}.scale"), FLOAT)
+def _unsigned(g: Graph, name: str) -> str:
+    signed = g.weight(f"{name}.q8", dtype="U8", shape=_block_shape(g, f"{name}.q8"))
+    return g.op("BitwiseXor", signed, g.constant(_SIGN, np.uint8))
+
+
+def _product(g: Graph, name: str, x: str) -> str:
+    together = joined_product(g, [name], x)
+    if together is not None:
+        return together
+    return g.op("MatMul", x, g.op("Transpose", _floats(g, name), perm=[1, 0]))
+
+
+def _concat(g: Graph, parts: Sequence[str], axis: int) -> str:
+    return parts[0] if len(parts) == 1 else g.op("Concat", *parts, axis=axis)
+
+
+def _by_bits(g: Graph, names: Sequence[str], x: str, codes: Sequence[str], bits: int) -> str:
+    scales = [g.cast(g.weight(f"{name}.scale"), FLOAT) for name in names]
     return g.op(
         "MatMulNBits",
         x,
-        codes,
-        scales,
+        _concat(g, codes, 0),
+        _concat(g, scales, 0),
         domain=MICROSOFT,
         bits=bits,
         block_size=BLOCK,
-        K=blocks * BLOCK,
-        N=rows,
+        K=_columns(g, names[0]),
+        N=sum(g.model.tensors[f"{name}.scale"].shape[0] for name in names),
         accuracy_level=_INT8_ACTIVATIONS,
     )
 
 
-def block_sums(g: Graph, x: str) -> str:
-    """Return the sums [..., cols / 32] of x's blocks; matrices that read the same x share them."""
+def block_sums(g: Graph, x: str, columns: int) -> str:
+    """Return the sums [B, W, columns / 32] of x's blocks; matrices that read the same x share them."""
     key = ("block sums", x)
     if key in g.memo:
         return g.memo[key]
-    sums = g.op("ReduceSum", g.reshape(x, [0, 0, -1, BLOCK]), g.constant([-1]), keepdims=0)
-    return g.shared(key, sums)
+    blocks = g.reshape(x, [0, 0, columns // BLOCK, BLOCK])
+    return g.shared(key, g.op("ReduceSum", blocks, g.constant([-1]), keepdims=0))
+
+
+def _columns(g: Graph, name: str) -> int:
+    return g.model.tensors[f"{name}.scale"].shape[1] * BLOCK
 
 
 def _offsets(g: Graph, name: str) -> str:

@@ -16,9 +16,9 @@ from mtp_rt.export.graphs.unrolled import Rows, drafts_of_blocks, drafts_without
 from mtp_rt.model_dir import ModelDir
 
 
-def draft_graphs(model: ModelDir) -> dict[str, ModelProto]:
+def draft_graphs(model: ModelDir, form: Form | None = None) -> dict[str, ModelProto]:
     """Return the draft graphs of a model with extra heads, by file name."""
-    return {draft_file(index): draft_graph(model, index) for index in range(draft_graph_count(model))}
+    return {draft_file(index): draft_graph(model, index, form) for index in range(draft_graph_count(model))}
 
 
 def draft_graph_count(model: ModelDir) -> int:

@@ -7,14 +7,16 @@ may share one).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mtp_rt.export.builder import BOOL, INT64, Graph, Shape
+from mtp_rt.export.builder import BOOL, INT32, INT64, MICROSOFT, Graph, Shape
 from mtp_rt.model_dir.heads import MAX_HEADS
 
 _FINE = 256  # positions per row of the coarse rotation table
+_HIDDEN = -1e30  # added to the score of what a row does not see
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,26 @@ def rotation(g: Graph, positions: str) -> tuple[str, str]:
     return g.memo[key], g.memo["sine", positions]
 
 
+def rotation_tables(g: Graph) -> tuple[str, str]:
+    """Return cosine and sine of every position's angles, [positions, S / 2], from the same two tables.
+
+    They depend on no input, so a runtime computes them once when it opens the graph.
+    """
+    key = ("rotation tables",)
+    if key not in g.memo:
+        coarse_cos, coarse_sin, fine_cos, fine_sin = _tables(g)
+
+        def all_positions(kind: str, a: str, b: str, c: str, d: str) -> str:
+            pairs = (
+                g.op("Mul", g.unsqueeze(coarse, 1), g.unsqueeze(fine, 0)) for coarse, fine in ((a, b), (c, d))
+            )
+            return g.reshape(g.op(kind, *pairs), [-1, g.config.head_dim // 2])
+
+        g.memo[key] = all_positions("Sub", coarse_cos, fine_cos, coarse_sin, fine_sin)
+        g.memo["sine tables",] = all_positions("Add", coarse_sin, fine_cos, coarse_cos, fine_sin)
+    return g.memo[key], g.memo["sine tables",]
+
+
 def _tables(g: Graph) -> list[str]:
     config = g.config
     half = config.head_dim // 2
@@ -109,7 +131,7 @@ class Cache:
 
     def __init__(self, g: Graph, prefix: str, index: int) -> None:
         shape: Shape = ["batch", g.config.kv_heads, g.capacity, g.config.head_dim]
-        self._g, self._prefix, self._index, self._shape = g, prefix, index, shape
+        self.graph, self._prefix, self._index, self._shape = g, prefix, index, shape
         self.keys = g.input(f"{prefix}past.{index}.key", g.cache_dtype, shape)
         self.values = g.input(f"{prefix}past.{index}.value", g.cache_dtype, shape)
 
@@ -118,17 +140,24 @@ class Cache:
 
         Past and present may be one buffer.
         """
-        g = self._g
-        self.keys = g.op("TensorScatter", self.keys, keys, lengths, axis=2)
-        self.values = g.op("TensorScatter", self.values, values, lengths, axis=2)
-        g.output(f"{self._prefix}present.{self._index}.key", self.keys, g.cache_dtype, self._shape)
-        g.output(f"{self._prefix}present.{self._index}.value", self.values, g.cache_dtype, self._shape)
+        g = self.graph
+        self.give_out(
+            g.op("TensorScatter", self.keys, keys, lengths, axis=2),
+            g.op("TensorScatter", self.values, values, lengths, axis=2),
+        )
+
+    def give_out(self, keys: str, values: str) -> None:
+        """Give out the cache with the rows' keys and values in it."""
+        g, self.keys, self.values = self.graph, keys, values
+        g.output(f"{self._prefix}present.{self._index}.key", keys, g.cache_dtype, self._shape)
+        g.output(f"{self._prefix}present.{self._index}.value", values, g.cache_dtype, self._shape)
 
 
 class CachedRows:
     """Attention of a call's rows over a cache that they are written to."""
 
     def __init__(self, cache: Cache, places: Places, mask: str) -> None:
+        self._g = cache.graph
         self.cache, self.positions = cache, places.positions
         self._lengths, self._mask = places.lengths, mask
 
@@ -136,6 +165,51 @@ class CachedRows:
         """Return all keys, all values and the mask, for rows with these keys and values [B, G, W, S]."""
         self.cache.write(keys, values, self._lengths)
         return self.cache.keys, self.cache.values, self._mask
+
+    def grouped(self, rows: Sequence[str]) -> str:
+        """Return what the rows see, [B, rows, heads x S], from one GroupQueryAttention.
+
+        Args:
+            rows: their queries, keys and values [B, rows, ...], not rotated yet; or these side by side.
+        """
+        g = self._g
+        cos, sin = rotation_tables(g)
+        mixed, keys, values = g.op_with(
+            "GroupQueryAttention",
+            3,
+            *rows,
+            *("" for _ in range(3 - len(rows))),
+            self.cache.keys,
+            self.cache.values,
+            *self._extent(),
+            cos,
+            sin,
+            self.positions,
+            self._bias(),
+            domain=MICROSOFT,
+            num_heads=g.config.heads,
+            kv_num_heads=g.config.kv_heads,
+            do_rotary=1,
+            rotary_interleaved=int(g.config.rope_layout == "interleaved"),
+        )
+        self.cache.give_out(keys, values)
+        return mixed
+
+    def _extent(self) -> tuple[str, str]:
+        """Return the index of the last place that is filled after the call, [B], and C, as GQA wants them."""
+        g, key = self._g, ("extent", self._lengths)
+        if key not in g.memo:
+            last = g.op("Sub", g.size(self.positions, 1), g.constant([1]))
+            g.memo[key] = g.cast(g.op("Add", self._lengths, last), INT32)
+            g.memo["capacity", self._lengths] = g.cast(g.size(self._mask, 3), INT32)
+        return g.memo[key], g.memo["capacity", self._lengths]
+
+    def _bias(self) -> str:
+        g, key = self._g, ("bias", self._mask)
+        if key not in g.memo:
+            shown, hidden = (g.constant(value, np.float32) for value in (0.0, _HIDDEN))
+            g.memo[key] = g.op("Where", self._mask, shown, hidden)
+        return g.memo[key]
 
 
 def take_rows(g: Graph, x: str, rows: str) -> str:

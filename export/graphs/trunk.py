@@ -9,7 +9,7 @@ from onnx import ModelProto
 
 from mtp_rt.export.builder import FLOAT, INT64, Form, Graph
 from mtp_rt.export.graphs.places import Cache, CachedRows, Places, rotation, take_rows, tree_places
-from mtp_rt.export.weights import embedding_rows, norm, product, vocabulary
+from mtp_rt.export.weights import embedding_rows, joined_product, norm, product, products, vocabulary
 from mtp_rt.model_dir import ModelDir
 
 
@@ -84,16 +84,28 @@ def block(g: Graph, prefix: str, x: str, attended: Attended) -> str:
 
 def mlp(g: Graph, prefix: str, x: str) -> str:
     """Return down . (silu(gate . x) * (up . x))."""
-    gate = product(g, f"{prefix}.gate_proj.weight", x)
-    up = product(g, f"{prefix}.up_proj.weight", x)
+    gate, up = products(g, [f"{prefix}.gate_proj.weight", f"{prefix}.up_proj.weight"], x)
     silu = g.op("Mul", gate, g.op("Sigmoid", gate))
     return product(g, f"{prefix}.down_proj.weight", g.op("Mul", silu, up))
 
 
 def _attention(g: Graph, prefix: str, y: str, attended: Attended) -> str:
-    q = _by_heads(g, product(g, f"{prefix}.q_proj.weight", y), g.config.heads)
-    k = _by_heads(g, product(g, f"{prefix}.k_proj.weight", y), g.config.kv_heads)
-    v = _by_heads(g, product(g, f"{prefix}.v_proj.weight", y), g.config.kv_heads)
+    names = [f"{prefix}.{kind}_proj.weight" for kind in ("q", "k", "v")]
+    if g.form is not None and g.form.grouped_attention and isinstance(attended, CachedRows):
+        together = joined_product(g, names, y)
+        mixed = attended.grouped(products(g, names, y) if together is None else [together])
+    else:
+        q, k, v = products(g, names, y)
+        mixed = _attention_by_heads(g, q, k, v, attended)
+    return product(g, f"{prefix}.o_proj.weight", mixed)
+
+
+def _attention_by_heads(g: Graph, q: str, k: str, v: str, attended: Attended) -> str:
+    """Return what rows with these queries, keys and values see, [B, rows, heads x S]."""
+    q, k, v = (
+        _by_heads(g, x, heads)
+        for x, heads in ((q, g.config.heads), (k, g.config.kv_heads), (v, g.config.kv_heads))
+    )
     cos, sin = rotation(g, attended.positions)
     interleaved = int(g.config.rope_layout == "interleaved")
     q = g.op("RotaryEmbedding", q, cos, sin, interleaved=interleaved)
@@ -103,10 +115,7 @@ def _attention(g: Graph, prefix: str, y: str, attended: Attended) -> str:
     mixed = g.op("Attention", q, *attended.context(k, v))
     if g.cache_dtype != FLOAT:
         mixed = g.cast(mixed, FLOAT)
-    merged = g.reshape(
-        g.op("Transpose", mixed, perm=[0, 2, 1, 3]), [0, 0, g.config.heads * g.config.head_dim]
-    )
-    return product(g, f"{prefix}.o_proj.weight", merged)
+    return g.reshape(g.op("Transpose", mixed, perm=[0, 2, 1, 3]), [0, 0, g.config.heads * g.config.head_dim])
 
 
 def _by_heads(g: Graph, x: str, heads: int) -> str:

@@ -8,6 +8,7 @@ graph while a plan is built.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,7 +18,7 @@ from onnx import TensorProto
 from mtp_rt.convert.quantize import BLOCK, dequantize, pack_nibbles, unpack_nibbles
 from mtp_rt.errors import ModelFormatError
 from mtp_rt.export.builder import FLOAT, HALF, Graph
-from mtp_rt.export.requantize import stored_parts
+from mtp_rt.export.requantize import is_symmetric, stored_parts
 from mtp_rt.export.weights import block_sums
 
 _EMBEDDING = "model.embed_tokens.weight"
@@ -34,14 +35,19 @@ class TensorRtForm:
         file: open for writing.
     """
 
+    batch: int | str = "batch"
     cache_dtype: int = HALF
+    grouped_attention = False
 
     def __init__(self, capacity: int, location: str, file: BinaryIO) -> None:
-        self.capacity = capacity
+        self.capacity: int | str = capacity
         self._location, self._file = location, file
 
-    def product(self, g: Graph, name: str, x: str) -> str:
-        """Return x [B, W, cols] times the transpose of matrix `name` [rows, cols]: [B, W, rows]."""
+    def products(self, g: Graph, names: Sequence[str], x: str) -> list[str]:
+        """Return x [B, W, cols] times the transpose of each matrix [rows, cols]: [B, W, rows]."""
+        return [self._product(g, name, x) for name in names]
+
+    def _product(self, g: Graph, name: str, x: str) -> str:
         half = g.memo.get(("half", x)) or g.shared(("half", x), g.cast(x, HALF))
         rows = g.model.tensors[f"{name}.scale"].shape[0] if g.model.kinds[name] == "q4" else 1
         if rows % 2 == 0:  # two codes of neighbouring rows share a byte
@@ -62,10 +68,12 @@ class TensorRtForm:
     def _by_nibbles(self, g: Graph, name: str, x: str, half: str) -> str:
         codes = self._stored(g, f"{name}.codes", lambda: _signed_nibbles(g, name))
         scales = self._stored(g, f"{name}.scales", lambda: stored_parts(g.model, name)[".scale"].T)
-        offsets = self._stored(g, f"{name}.offsets", lambda: _offsets(g, name))
         weight = g.op("DequantizeLinear", codes, scales, axis=0, block_size=BLOCK)
-        key = ("half block sums", x)
-        sums = g.memo.get(key) or g.shared(key, g.cast(block_sums(g, x), HALF))
+        if is_symmetric(g.model, name):
+            return g.cast(g.op("MatMul", half, weight), FLOAT)
+        key, columns = ("half block sums", x), g.model.tensors[f"{name}.scale"].shape[1] * BLOCK
+        sums = g.memo.get(key) or g.shared(key, g.cast(block_sums(g, x, columns), HALF))
+        offsets = self._stored(g, f"{name}.offsets", lambda: _offsets(g, name))
         products = (g.op("MatMul", half, weight), g.op("MatMul", sums, offsets))
         return g.op("Add", *(g.cast(part, FLOAT) for part in products))
 

@@ -67,6 +67,30 @@ def test_q4_beats_the_plain_4_bit_quantiser_of_gguf() -> None:
     assert squared_error(x, dequantize(quantize(x, "q4"), "q4")) < 0.9 * theirs
 
 
+@given(matrices())
+def test_symmetric_q4_is_never_worse_than_plain_rounding(x: NDArray[np.float32]) -> None:
+    """Oracle: 7 equal steps from 0 to the block's largest value, in float16 like the stored scale."""
+    blocks = x.reshape(-1, 32)
+    scale = (np.abs(blocks).max(axis=1) / np.float32(7)).astype(np.float16).astype(np.float32)[:, None]
+    steps = np.divide(blocks, scale, out=np.zeros_like(blocks), where=scale != 0)
+    plain = (scale * np.clip(np.rint(steps), -8, 7)).reshape(x.shape)
+    parts = quantize(x, "q4", symmetric=True)
+    np.testing.assert_array_equal(parts[".min"].astype(np.float32), -8 * parts[".scale"].astype(np.float32))
+    assert squared_error(x, dequantize(parts, "q4")) <= squared_error(x, plain) * (1 + 1e-4) + 1e-12
+
+
+def test_symmetric_q4_holds_what_it_can_and_beats_the_quantiser_of_gguf() -> None:
+    rng = np.random.default_rng(2)
+    codes = rng.integers(-8, 8, (8, 4, 32))
+    codes[:, :, 0] = -8
+    held = (codes * np.float32(2.0) ** rng.integers(-8, 0, (8, 4, 1))).astype(np.float32).reshape(8, 128)
+    np.testing.assert_array_equal(dequantize(quantize(held, "q4", symmetric=True), "q4"), held)
+    x, kind = normal(), gguf.GGMLQuantizationType.Q4_0
+    theirs = squared_error(x, gguf.dequantize(gguf.quantize(x, kind), kind))
+    ours = squared_error(x, dequantize(quantize(x, "q4", symmetric=True), "q4"))
+    assert squared_error(x, dequantize(quantize(x, "q4"), "q4")) < ours < theirs
+
+
 @pytest.mark.parametrize("kind", QUANTISED)
 def test_what_a_kind_can_hold_comes_back_exactly(kind: Kind) -> None:
     """Values made from random codes, scales and minima survive quantisation unchanged."""

@@ -18,7 +18,7 @@ def test_a_run_has_the_bits_of_plain_onnxruntime(tiny_model: Path, exported: Cal
     from onnx_models import Runner
 
     engine = open_engine("onnxruntime", tiny_model, exported, threads=1)
-    plain = Runner(exported(tiny_model) / "verify.onnx", capacity=64)
+    plain = Runner(exported(tiny_model) / "verify.single.onnx", capacity=64)
     for start in range(0, len(TEXT), 7):
         part = TEXT[start : start + 7]
         got = verify(engine, chain(engine, 0, part), taps=[])

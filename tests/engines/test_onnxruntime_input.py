@@ -1,5 +1,7 @@
 """Graphs that are not what they should be: refused by name, before anything runs.
 
+Both forms of the trunk's graph are read in the same way; the engine prefers the one for one sequence.
+
 The graphs are changed with the package onnx, which shares nothing with our reader of them.
 """
 
@@ -35,7 +37,17 @@ def opened(folder: Path, threads: int = 1, **options: Any) -> Engine:
     return open_engine("onnxruntime", folder, lambda path: path, threads=threads, **options)
 
 
-def changed(folder: Path, change: Change, file: str = "verify.onnx") -> None:
+FORMS = ["verify.onnx", "verify.single.onnx"]
+
+
+def only(folder: Path, form: str) -> None:
+    """Leave the trunk's graph in one form."""
+    for other in FORMS:
+        if other != form:
+            (folder / other).unlink()
+
+
+def changed(folder: Path, change: Change, file: str) -> None:
     graph = onnx.load(folder / file, load_external_data=False)
     change(graph)
     (folder / file).write_bytes(graph.SerializeToString())
@@ -120,11 +132,13 @@ REFUSED: dict[str, tuple[Change, str]] = {
 }
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("case", REFUSED)
-def test_tampered_weights_are_refused(case: str, folder: Path) -> None:
+def test_tampered_weights_are_refused(case: str, form: str, folder: Path) -> None:
     change, problem = REFUSED[case]
-    changed(folder, change)
-    with pytest.raises(ModelFormatError, match=f"^verify.onnx: .*{problem}"):
+    only(folder, form)
+    changed(folder, change, form)
+    with pytest.raises(ModelFormatError, match=f"^{form}: .*{problem}"):
         opened(folder)
 
 
@@ -146,18 +160,22 @@ def other_name(graph: Any) -> None:
     ("change", "problem"),
     [(unknown_operator, "Conjure"), (future_opset, "opset"), (other_name, "has the input 'surprise'")],
 )
-def test_graphs_that_cannot_run_are_refused(change: Change, problem: str, folder: Path) -> None:
-    changed(folder, change)
-    with pytest.raises(ModelFormatError, match=f"^verify.onnx: .*{problem}"):
+@pytest.mark.parametrize("form", FORMS)
+def test_graphs_that_cannot_run_are_refused(change: Change, problem: str, form: str, folder: Path) -> None:
+    only(folder, form)
+    changed(folder, change, form)
+    with pytest.raises(ModelFormatError, match=f"^{form}: .*{problem}"):
         opened(folder)
 
 
 def test_graphs_of_another_model_are_refused(
     folder: Path, exported: Exported, variant: Callable[[str], Path], exported_f32_heads: Models
 ) -> None:
-    shutil.copy(exported_f32_heads("medusa") / "verify.onnx", folder)
-    with pytest.raises(ModelFormatError, match=r"^verify.onnx: .*points to no tensor of model.safetensors"):
-        opened(folder)
+    for form in reversed(FORMS):
+        shutil.copy(exported_f32_heads("medusa") / form, folder)
+        with pytest.raises(ModelFormatError, match=f"^{form}: .*points to no tensor of model.safetensors"):
+            opened(folder)
+        (folder / form).unlink()
 
 
 def test_missing_graphs_are_named(tmp_path: Path, tiny_model: Path, exported_f32_heads: Models) -> None:
@@ -174,6 +192,7 @@ def test_missing_graphs_are_named(tmp_path: Path, tiny_model: Path, exported_f32
 
 def test_damaged_bytes_never_crash(folder: Path) -> None:
     """Cut anywhere, or with a byte changed, a graph is refused or what it was."""
+    only(folder, "verify.onnx")
     whole = (folder / "verify.onnx").read_bytes()
     for i in range(60):
         at = i * len(whole) // 60

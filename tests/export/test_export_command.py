@@ -31,7 +31,8 @@ def test_the_report_says_what_was_written(tmp_path: Path, tiny_with_heads: Model
     done = export(tiny_with_heads("hydra"), "out", "--onnx", "--json", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    graphs = {"verify.onnx", "draft.onnx", "draft_2.onnx", "draft_3.onnx", "all_heads.onnx"}
+    draft = {"draft.onnx", "draft_2.onnx", "draft_3.onnx"}
+    graphs = {"verify.onnx", "verify.single.onnx", "all_heads.onnx"} | draft
     assert set(report["graphs"]) == graphs
     assert report["graphs"]["draft.onnx"]["inputs"] == ["state", "tokens"]
     assert report["graphs"]["draft.onnx"]["outputs"] == ["logits", "ids", "next_state"]

@@ -22,8 +22,9 @@ from mtp_rt.convert.quantize import dequantize
 from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.export.check import check_files
 from mtp_rt.export.exporter import export_model
-from mtp_rt.export.requantize import stored_parts
+from mtp_rt.export.requantize import is_symmetric, stored_parts
 from mtp_rt.model_dir import read_model_dir, whole
+from reference import Reference
 from tiny_model.heads import PRESETS
 from tiny_model.variants import VARIANTS, stored_values
 
@@ -61,13 +62,14 @@ def test_graphs_hold_tables_of_angles_and_little_else(variant: Models, exported:
         target = exported(variant(name))
         config = read_model_dir(target).config
         tables = 2 * 4 * (256 + (config.context + 15) // 256 + 1) * (config.head_dim // 2)
-        (fact,) = check_files(target).values()
-        assert tables < fact.embedded_bytes < tables + 2000
+        for fact in check_files(target).values():
+            assert tables < fact.embedded_bytes < tables + 2000
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_onnx_itself_accepts_the_files(name: str, variant: Models, exported: Export) -> None:
-    onnx.checker.check_model(exported(variant(name)) / "verify.onnx", full_check=True)
+    for file in ("verify.onnx", "verify.single.onnx"):
+        onnx.checker.check_model(exported(variant(name)) / file, full_check=True)
 
 
 def hub_cache(source: Path, root: Path) -> Path:
@@ -121,13 +123,40 @@ def test_other_files_are_carried_along_and_old_graphs_are_not(tmp_path: Path, ti
     assert (tmp_path / "out" / "tokenizer.json").read_bytes() == (source / "tokenizer.json").read_bytes()
 
 
+def test_symmetric_matrices_need_no_correction(tmp_path: Path, variant: Models, exported: Export) -> None:
+    """Their graphs have no sums of blocks; the error against the reference is that of 8-bit inputs alone."""
+    source = variant("q4_head")
+    assert check_files(exported(source))["verify.onnx"].operators["ReduceSum"] > 0
+    target = tmp_path / "symmetric"
+    export_model(source, target, onnx=True, symmetric=True)
+    facts, model = check_files(target), read_model_dir(target)
+    for name in (name for name, kind in model.kinds.items() if kind == "q4"):
+        assert is_symmetric(model, name) and not is_symmetric(read_model_dir(source), name)
+    tokens = [5, 17, 3, 99, 31]
+    exact, rounded = (Reference(target, simulate=simulate).run(tokens).logits for simulate in (False, True))
+    allowed = float((rounded - exact).square().mean().sqrt())
+    for file in ("verify.onnx", "verify.single.onnx"):
+        assert "ReduceSum" not in facts[file].operators
+        got = Runner(target / file).chain([tokens], [0])["logits"][0]
+        assert np.sqrt(np.mean((got - exact.numpy()) ** 2)) < 3 * allowed
+    before = contents(target)
+    export_model(target, tmp_path / "again", onnx=True, symmetric=True)
+    assert contents(tmp_path / "again") == before  # what is symmetric stays as it is
+
+
+def test_symmetric_without_a_q4_matrix_is_refused(tmp_path: Path, variant: Models) -> None:
+    with pytest.raises(ArgumentError, match="no matrix would be q4"):
+        export_model(variant("f32"), tmp_path / "out", onnx=True, symmetric=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_directory_may_become_its_own_export(tmp_path: Path, tiny_model: Path) -> None:
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     with pytest.raises(ArgumentError, match="is not empty"):
         export_model(model, model, onnx=True)
     assert contents(model) == contents(tiny_model)
     export_model(model, model, onnx=True, replace=True)
-    assert set(contents(model)) == {*contents(tiny_model), "verify.onnx"}
+    assert set(contents(model)) == {*contents(tiny_model), "verify.onnx", "verify.single.onnx"}
     assert sha256(model / "model.safetensors") == sha256(tiny_model / "model.safetensors")
 
 
@@ -215,7 +244,8 @@ def test_a_damaged_graph_is_refused(tmp_path: Path, tiny_model: Path, exported: 
         (folder / "verify.onnx").write_bytes(damaged)
         with pytest.raises(ModelFormatError, match=r"verify\.onnx"):
             check_files(folder)
-    (folder / "verify.onnx").unlink()
+    for file in folder.glob("*.onnx"):
+        file.unlink()
     with pytest.raises(ModelFormatError, match="holds no graphs"):
         check_files(folder)
 

@@ -1,4 +1,7 @@
-"""verify.onnx in plain onnxruntime against the float64 reference, and against itself in other splits."""
+"""verify.onnx in plain onnxruntime against the float64 reference, and against itself in other splits.
+
+What concerns one sequence holds for verify.single.onnx too.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from reference import Reference
 EXACT = ["f32", "bf16", "half_rope_f32", "odd_vocabulary_f32"]
 QUANTISED = ["q8", "one_stage", "q4_head", "half_rope", "untied", "head_dim_64", "ungrouped", "narrow"]
 TOLERANCE = 1e-4
+FORMS = ["verify.onnx", "verify.single.onnx"]
 TOKENS = [5, 17, 3, 250, 99, 31, 8, 77, 140, 2, 64]
 
 Models = Callable[[str], Path]
@@ -26,30 +30,35 @@ def prompt(path: Path) -> list[int]:
     return [token % size for token in TOKENS]
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", EXACT)
-def test_exact_kinds_agree_with_the_reference(name: str, variant: Models, exported: Export) -> None:
+def test_exact_kinds_agree_with_the_reference(
+    name: str, form: str, variant: Models, exported: Export
+) -> None:
     tokens = prompt(variant(name))
     want = Reference(variant(name)).run(tokens)
-    got = Runner(exported(variant(name)) / "verify.onnx").chain([tokens], [0])
+    got = Runner(exported(variant(name)) / form).chain([tokens], [0])
     np.testing.assert_allclose(got["logits"][0], want.logits, rtol=0, atol=TOLERANCE)
     np.testing.assert_allclose(got["state"][0], want.states, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", QUANTISED)
 def test_quantised_kinds_are_off_by_their_8_bit_inputs_alone(
-    name: str, variant: Models, exported: Export
+    name: str, form: str, variant: Models, exported: Export
 ) -> None:
     """Measured by what the same rounding of inputs does to the reference, with room for chance."""
     tokens = prompt(variant(name))
     exact = Reference(variant(name)).run(tokens).logits.numpy()
     rounded = Reference(variant(name), simulate=True).run(tokens).logits.numpy()
-    got = Runner(exported(variant(name)) / "verify.onnx").chain([tokens], [0])["logits"][0]
+    got = Runner(exported(variant(name)) / form).chain([tokens], [0])["logits"][0]
     error = np.sqrt(np.mean((got - exact) ** 2))
     assert 0 < error < 3 * np.sqrt(np.mean((rounded - exact) ** 2))
 
 
-def test_a_prompt_in_chunks_gives_what_one_call_gives(variant: Models, exported: Export) -> None:
-    file = exported(variant("f32")) / "verify.onnx"
+@pytest.mark.parametrize("form", FORMS)
+def test_a_prompt_in_chunks_gives_what_one_call_gives(form: str, variant: Models, exported: Export) -> None:
+    file = exported(variant("f32")) / form
     whole = Runner(file).chain([TOKENS], [0])
     runner = Runner(file)
     parts = [runner.chain([TOKENS[a:b]], [a]) for a, b in ((0, 4), (4, 5), (5, 11))]
@@ -74,8 +83,9 @@ def test_sequences_of_a_batch_keep_to_themselves(variant: Models, exported: Expo
         np.testing.assert_allclose(got[row], want, rtol=0, atol=TOLERANCE)
 
 
-def test_rows_of_a_tree_give_what_their_chains_give(variant: Models, exported: Export) -> None:
-    file = exported(variant("f32")) / "verify.onnx"
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_of_a_tree_give_what_their_chains_give(form: str, variant: Models, exported: Export) -> None:
+    file = exported(variant("f32")) / form
     tokens, parents = [10, 20, 21, 30, 31, 40], [-1, 0, 0, 1, 2, 4]
     depths, tree = [], np.eye(len(tokens), dtype=bool)
     for row, parent in enumerate(parents):
@@ -98,21 +108,35 @@ def test_rows_of_a_tree_give_what_their_chains_give(variant: Models, exported: E
         np.testing.assert_allclose(got[row], want, rtol=0, atol=TOLERANCE)
 
 
-def test_only_wanted_rows_are_scored(variant: Models, exported: Export) -> None:
-    file = exported(variant("f32")) / "verify.onnx"
+@pytest.mark.parametrize("form", FORMS)
+def test_only_wanted_rows_are_scored(form: str, variant: Models, exported: Export) -> None:
+    file = exported(variant("f32")) / form
     every = Runner(file).chain([TOKENS], [0])
     some = Runner(file).chain([TOKENS], [0], rows=[[10, 2]])
     np.testing.assert_allclose(some["logits"], every["logits"][:, [10, 2]], rtol=0, atol=TOLERANCE)
     assert some["state"].shape == every["state"].shape
 
 
-def test_positions_far_out_are_rotated_exactly(variant: Models, exported: Export) -> None:
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["f32", "q4_head"])
+def test_no_row_need_be_wanted(name: str, form: str, variant: Models, exported: Export) -> None:
+    """As in the chunks of a long prompt, whose rows are written to the caches and no more."""
+    runner = Runner(exported(variant(name)) / form)
+    nothing = runner.chain([TOKENS[:6]], [0], rows=np.empty((1, 0), np.int64))
+    assert nothing["logits"].shape[:2] == (1, 0)
+    want = Runner(exported(variant(name)) / form).chain([TOKENS], [0])["logits"][0, 6:]
+    got = runner.chain([TOKENS[6:]], [6])["logits"][0]
+    np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_positions_far_out_are_rotated_exactly(form: str, variant: Models, exported: Export) -> None:
     """Keys of one token at positions 1,000 and 3 differ by the rotation alone, in float64 angles."""
     path = exported(variant("half_rope_f32"))
     config = read_model_dir(path).config
     keys = {}
     for position in (3, 1000):
-        runner = Runner(path / "verify.onnx")
+        runner = Runner(path / form)
         runner.run(
             tokens=np.array([[42]]),
             positions=np.array([[position]]),

@@ -141,6 +141,7 @@ def peers(
     max_tokens: options.MaxTokens = 128,
     repeat: Repeat = 5,
     drafts: options.Drafts = "auto",
+    engine: options.Engine = "native",
     threads: options.Threads = None,
     raw: options.Raw = False,
     json_output: options.Json = False,
@@ -164,6 +165,7 @@ def peers(
             max_tokens=max_tokens,
             repeat=repeat,
             drafts=wanted,
+            engine=engine,
         )
     except ArgumentError as error:
         raise typer.BadParameter(str(error)) from None

@@ -74,6 +74,13 @@ def export_model(
             "--lm-head", help="How embedding and output matrices are stored. Default: as they are."
         ),
     ] = None,
+    symmetric: Annotated[
+        bool,
+        options.option(
+            "--symmetric",
+            help="Give q4 matrices blocks around 0: a little less exact, and sooner in ONNX Runtime.",
+        ),
+    ] = False,
     force: options.Force = False,
     json_output: options.Json = False,
 ) -> None:
@@ -93,6 +100,7 @@ def export_model(
             tensorrt=plans,
             quantize=quantize,
             lm_head=lm_head,
+            symmetric=symmetric,
             replace=force,
             progress=progress,
         )

@@ -25,14 +25,20 @@ _F16_MAX = float(np.finfo(np.float16).max)
 # Ranges tried for a q4 block, as the number of steps between its smallest and largest value: fewer than 15
 # widen the steps, more clip the extremes. 15 comes first, so the result is never worse than plain rounding.
 _Q4_STEPS = (15.0, 14.3, 15.6, 16.4)
+_Q4_REACH = (7.0, 7.5, 8.0, 8.6)  # the same of a symmetric block: steps between 0 and its extreme
 
 
-def quantize(matrix: NDArray[np.float32], kind: Kind) -> Parts:
+def quantize(matrix: NDArray[np.float32], kind: Kind, *, symmetric: bool = False) -> Parts:
     """Return the stored form of a float32 [rows, cols] matrix.
 
     q8 rounds to the nearest step of max|block| / 127. q4 searches a few ranges per block and refits scale and
     minimum by least squares, all judged after rounding to float16, so its squared error is at most that of
     plain min/max rounding.
+
+    Args:
+        matrix: float32 [rows, cols].
+        kind: how to store it.
+        symmetric: of q4: every minimum is -8 scale, so that 0 is code 8. Less exact, by one number a block.
 
     Raises:
         ArgumentError: cols is no multiple of 32, a value is not finite, or a scale lies beyond float16.
@@ -46,7 +52,9 @@ def quantize(matrix: NDArray[np.float32], kind: Kind) -> Parts:
         return {"": matrix}
     if kind == "bf16":
         return {"": to_bf16(matrix)}
-    return _by_chunks(matrix, kind, _quantize_q8 if kind == "q8" else _quantize_q4)
+    if kind == "q8":
+        return _by_chunks(matrix, kind, _quantize_q8)
+    return _by_chunks(matrix, kind, _quantize_q4_symmetric if symmetric else _quantize_q4)
 
 
 def dequantize(parts: Parts, kind: Kind) -> NDArray[np.float32]:
@@ -134,6 +142,25 @@ def _quantize_q4(x: NDArray[np.float32]) -> Parts:
         codes[better], error[better] = tried[better], tried_error[better]
         scale[better], minimum[better] = candidate[0][better], candidate[1][better]
     return {".q4": pack_nibbles(codes), ".scale": scale, ".min": minimum}
+
+
+def _quantize_q4_symmetric(x: NDArray[np.float32]) -> Parts:
+    extreme = np.take_along_axis(x, np.abs(x).argmax(axis=1)[:, None], axis=1)
+    scale = np.zeros(len(x), np.float16)
+    codes, error = _q4_codes(x, scale, scale)
+    for steps in _Q4_REACH:
+        # The extreme is at the end that reaches farther, at -8: the scale has the other sign.
+        guess = np.clip(np.rint(x * _reciprocal(extreme / np.float32(-steps))), -8, 7)
+        squares = np.einsum("ij,ij->i", guess, guess)
+        candidate = _to_f16(np.einsum("ij,ij->i", guess, x) * _reciprocal(squares))
+        tried, tried_error = _q4_codes(x, candidate, _zero_at_8(candidate))
+        better = tried_error < error
+        codes[better], error[better], scale[better] = tried[better], tried_error[better], candidate[better]
+    return {".q4": pack_nibbles(codes), ".scale": scale, ".min": _zero_at_8(scale)}
+
+
+def _zero_at_8(scale: NDArray[np.float16]) -> NDArray[np.float16]:
+    return _to_f16(scale.astype(np.float32) * np.float32(-8))
 
 
 def _q4_codes(

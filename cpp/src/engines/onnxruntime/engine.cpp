@@ -1,5 +1,6 @@
 #include "engines/onnxruntime/engine.h"
 
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <utility>
@@ -18,12 +19,18 @@ class OnnxRuntime final : public graphs::Backend {
   [[nodiscard]] std::unique_ptr<graphs::Graph> open(const std::string& name,
                                                     const graphs::Signature& signature,
                                                     const graphs::GraphCaches& caches) override {
-    return std::make_unique<BoundGraph>(runtime_, *model_, name + ".onnx", signature, caches);
+    return std::make_unique<BoundGraph>(runtime_, *model_, file_of(name), signature, caches);
   }
 
   [[nodiscard]] int max_width() const noexcept override { return std::numeric_limits<int>::max(); }
 
  private:
+  /// The form for one sequence where the directory has it: slots run one after the other.
+  [[nodiscard]] std::string file_of(const std::string& name) const {
+    const std::string single = name + ".single.onnx";
+    return std::filesystem::exists(model_->path() / single) ? single : name + ".onnx";
+  }
+
   std::shared_ptr<const ModelDir> model_;
   Runtime runtime_;
 };

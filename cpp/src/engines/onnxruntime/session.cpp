@@ -106,7 +106,7 @@ class SignatureCheck {
     std::vector<std::int64_t> shape(dimensions);
     if (dimensions > 0) check(api.GetDimensions(tensor, shape.data(), dimensions));
     const auto fits = [](std::int64_t found, std::int64_t wanted) {
-      return found == std::max<std::int64_t>(wanted, -1);
+      return found == std::max<std::int64_t>(wanted, -1) || (wanted == graphs::kBatch && found == 1);
     };
     if (type != element_type(expected.type) || !std::ranges::equal(shape, expected.shape, fits))
       refuse(std::string("has another type or shape of the ") + side.name + " '" + expected.name + "'");

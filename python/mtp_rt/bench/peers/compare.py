@@ -31,6 +31,7 @@ class Settings:
         max_tokens: Tokens that every system decodes after every prompt, past any end token.
         repeat: Rounds; each holds every prompt on every system, and a prefill of 512 tokens.
         drafts: "auto" or a number, for our drafted run.
+        engine: What we run the model with.
     """
 
     against: tuple[str, ...]
@@ -38,6 +39,7 @@ class Settings:
     max_tokens: int
     repeat: int
     drafts: Drafts = "auto"
+    engine: str = "native"
 
     def __post_init__(self) -> None:
         """Check the names.
@@ -107,9 +109,10 @@ def run(
         EngineError: a system failed.
     """
     context = max(PREFILL_TOKENS + 1, max(map(len, prompts)) + settings.max_tokens) + 15
+    ours: dict[str, Drafts] = {PLAIN: 0, MTP: settings.drafts}
     setups = {
-        PLAIN: Setup("mtp-rt", model, settings.threads, context, 0),
-        MTP: Setup("mtp-rt", model, settings.threads, context, settings.drafts),
+        name: Setup("mtp-rt", model, settings.threads, context, drafts, settings.engine)
+        for name, drafts in ours.items()
     }
     for name in settings.against:
         progress(f"preparing the model for {name}", 0, 0)

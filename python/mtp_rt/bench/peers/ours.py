@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mtp_rt import _core, hub
+from mtp_rt import _core, engines, hub
 from mtp_rt.bench import session
 from mtp_rt.bench.peers.protocol import Run, Setup
 from mtp_rt.costs import open_scheduler
@@ -23,8 +23,11 @@ def version() -> str:
 
 def load(setup: Setup) -> tuple[OurSystem, dict[str, object]]:
     """Return the loaded engine with its loop, and the settings."""
-    engine = _core.Engine(setup.path, threads=setup.threads, context=setup.context)
+    engine = engines.open_engine(
+        Path(setup.path), setup.engine, isa=None, threads=setup.threads, context=setup.context
+    )
     settings = {
+        "engine": engine.info.name,
         "isa": engine.info.isa,
         "threads": engine.info.threads,
         "drafts": setup.drafts,

@@ -18,6 +18,7 @@ class Setup:
         threads: Threads to compute with.
         context: Tokens of prompt and answer together, at most.
         drafts: "auto" or a number; only our own adapter drafts, peers run plain.
+        engine: What our own adapter runs the model with.
     """
 
     adapter: str
@@ -25,6 +26,7 @@ class Setup:
     threads: int
     context: int
     drafts: Drafts = 0
+    engine: str = "native"
 
 
 @dataclass(frozen=True)
