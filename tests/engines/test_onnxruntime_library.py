@@ -53,12 +53,12 @@ def test_libraries_that_do_not_fit_are_refused(folder: Path, tmp_path: Path) -> 
         (fake_library(tmp_path, "int nothing;"), "is not ONNX Runtime"),
         (
             fake_library(other, OLD),
-            r"is ONNX Runtime 1.17.3, which is too old: the graphs need 1.24",
+            r"is ONNX Runtime 1.17.3, which is too old: the graphs need 1.30",
         ),
     ]:
         with pytest.raises(UnsupportedError, match=problem) as refused:
             Engine(str(folder), engine="onnxruntime", library=library)
-        assert "pip install 'onnxruntime>=1.24.2'" in str(refused.value)
+        assert "pip install 'onnxruntime>=1.30'" in str(refused.value)
 
 
 def test_the_environment_names_the_library(

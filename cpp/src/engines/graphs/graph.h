@@ -58,7 +58,8 @@ class Graph {
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
-  /// Runs the graph on what its inputs hold: `width` rows of a slot, `rows` of them wanted. Throws
+  /// Runs the graph on what its inputs hold: `width` rows of a slot, `rows` of them wanted; where
+  /// none is, the first that its input `rows` names may be scored all the same. Throws
   /// EngineError; CapacityError where memory does not suffice.
   virtual void run(Slot slot, int width, int rows) = 0;
 

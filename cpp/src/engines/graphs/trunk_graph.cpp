@@ -46,6 +46,7 @@ void TrunkGraph::run(const Segment& segment, std::span<const VerifyRow> rows,
   }
   length_ = segment.base;
   write_tree(segment, rows.subspan(first, width));
+  rows_.front() = 0;  // scored where none is wanted
   std::ranges::transform(wanted, rows_.begin(), [&](std::int32_t row) { return row - segment.first_row; });
   graph_->run(segment.slot, segment.rows, static_cast<int>(wanted.size()));
 }

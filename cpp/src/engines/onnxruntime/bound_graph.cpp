@@ -45,7 +45,8 @@ BoundGraph::BoundGraph(const Runtime& runtime, const ModelDir& model, const std:
 }
 
 void BoundGraph::run(Slot slot, int width, int rows) {
-  Binding& bound = binding(width, rows);
+  // ONNX Runtime before 1.32 refuses some products of no rows.
+  Binding& bound = binding(width, std::max(rows, 1));
   if (shape_.layers > 0) bind_cache(bound, cache(slot));
   check(runtime_.api().RunWithBinding(session_.get(), nullptr, bound.io.get()));
 }

@@ -13,9 +13,10 @@
 namespace mtp_rt::onnxruntime {
 namespace {
 
-constexpr std::uint32_t kApiVersion = 24;
+// Before, writing a cache in place overran memory; before 25 there was no TensorScatter.
+constexpr std::uint32_t kApiVersion = 30;
 constexpr const char* kRemedy =
-    "; pip install 'onnxruntime>=1.24.2', or name the library's file in MTP_RT_ONNXRUNTIME_LIBRARY";
+    "; pip install 'onnxruntime>=1.30', or name the library's file in MTP_RT_ONNXRUNTIME_LIBRARY";
 
 constexpr std::size_t kMaxMessage = 500;
 
