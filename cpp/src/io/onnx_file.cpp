@@ -203,13 +203,18 @@ class Reader {
 
 }  // namespace
 
+std::vector<GraphWeight> graph_weights(const ModelDir& model, std::span<const std::byte> bytes,
+                                       const std::string& file) {
+  return Reader(model, file).read(bytes);
+}
+
 OnnxFile read_onnx_file(const ModelDir& model, const std::string& file) {
   const std::filesystem::path path = model.path() / file;
   std::error_code error;
   if (!std::filesystem::exists(path, error))
     throw ModelFormatError(file, "", "is missing; write it with mtp-rt export --onnx");
   OnnxFile graph{read_text(path, file, kMaxGraph), {}};
-  graph.weights = Reader(model, file).read(std::as_bytes(std::span(graph.bytes)));
+  graph.weights = graph_weights(model, std::as_bytes(std::span(graph.bytes)), file);
   return graph;
 }
 

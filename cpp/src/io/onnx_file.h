@@ -25,12 +25,16 @@ struct OnnxFile {
   std::vector<GraphWeight> weights;
 };
 
-/// Reads `file` of a model directory.
+/// The weights that a graph points to; `bytes` are those of `file` of the model's directory.
 ///
 /// On return every external tensor is an initializer of the main graph that lies in model.safetensors and
 /// covers exactly one stored tensor, with as many elements as that has bytes for; the graph has no
 /// functions, nested graphs or sparse tensors that could hide others.
-/// Throws ModelFormatError naming `file` and the tensor otherwise, or if it is missing.
+/// Throws ModelFormatError naming `file` and the tensor otherwise.
+[[nodiscard]] std::vector<GraphWeight> graph_weights(const ModelDir& model, std::span<const std::byte> bytes,
+                                                     const std::string& file);
+
+/// Reads `file` of a model directory. Throws as graph_weights() does, also if it is missing.
 [[nodiscard]] OnnxFile read_onnx_file(const ModelDir& model, const std::string& file);
 
 }  // namespace mtp_rt::io
