@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,7 @@ class Process:
         return message
 
     def _failure(self, what: str) -> str:
-        self._stderr.seek(0)
-        lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()
+        # Not by seeking: the child writes at the same offset.
+        text = os.pread(self._stderr.fileno(), os.fstat(self._stderr.fileno()).st_size, 0)
+        lines = text.decode("utf-8", "replace").strip().splitlines()
         return f"{self.name}: its process {what}" + (f"; it said: {lines[-1][:LINE_SHOWN]}" if lines else "")

@@ -138,8 +138,7 @@ class Fitter:
             done = self._place.progress(self._config) >= 1
             if done or now - evaluated >= self._config.evaluate_every:
                 self._evaluate(losses)
-                losses.clear()
-                evaluated = time.perf_counter()
+                losses, evaluated = [], time.perf_counter()
         return self._measure()
 
     def train_step(self, batch: SlotBatch) -> float:
@@ -147,9 +146,8 @@ class Fitter:
         place, rate = self._place, self._place.rate(self._config)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        torch.manual_seed(
-            (self._config.seed << 32) + place.step
-        )  # all that is drawn: a resumed run repeats it
+        # All that is drawn depends on it: a resumed run repeats it.
+        torch.manual_seed((self._config.seed << 32) + place.step)
         self.heads.train()
         loss, divergence = self._objective(self.heads, batch)
         if not math.isfinite(value := loss.item()):
@@ -174,19 +172,23 @@ class Fitter:
         """Let heads read tapped layers as values of unit size."""
         chosen = self._train.spread(TAP_SAMPLE)
         self._tap_scale = unit_scale(self._train.batch(chosen))
-        self._train.tap_scale_LD = self._dev.tap_scale_LD = self._tap_scale.numpy()
+        self._use_tap_scale()
         if keep_fuse:
             rescale_fuse(self.heads, self._tap_scale.reciprocal())
         else:
             start_near_state(self.heads, self._train.batch(chosen))
+
+    def _use_tap_scale(self) -> None:
+        if self._tap_scale is not None:
+            for slots in (self._train, self._dev):
+                slots.scale_taps(self._tap_scale.numpy())
 
     def _open_slots(self, shards: list[str] | None) -> None:
         kind = examples(PRESETS[self._config.preset].body == "block")
         self._train = kind(self._states, "train", self._config.heads, shards)
         self._dev = kind(self._states, "dev", self._config.heads, shards, greedy=True)
         self._place.shards = self._train.names
-        if self._tap_scale is not None:
-            self._train.tap_scale_LD = self._dev.tap_scale_LD = self._tap_scale.numpy()
+        self._use_tap_scale()
         if len(self._train) < self._batch_size() or not len(self._dev):
             raise TrainingError(
                 f"{self._states} holds {len(self._train)} examples to train on and {len(self._dev)} greedy "

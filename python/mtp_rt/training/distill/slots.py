@@ -59,7 +59,6 @@ class SlotSet:
     Attributes:
         names: the shards.
         slots_each: slots that one index of a batch stands for.
-        tap_scale_LD: what taps are multiplied by as they are read; None: they stay as recorded.
 
     Raises:
         ArgumentError: there are none, or they do not fit together.
@@ -71,7 +70,7 @@ class SlotSet:
     def __init__(
         self, folder: Path, split: str, drafts: int, names: list[str] | None = None, *, greedy: bool = False
     ) -> None:
-        self.tap_scale_LD: NDArray[np.float32] | None = None
+        self._tap_scale_LD: NDArray[np.float32] | None = None
         self.names = [path.name for path in shard_paths(folder)] if names is None else names
         if not self.names:
             raise ArgumentError(f"{folder} holds no recorded states; run the stages write and record first")
@@ -89,6 +88,10 @@ class SlotSet:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def scale_taps(self, scale_LD: NDArray[np.float32]) -> None:
+        """Multiply taps by this from now on, as they are read."""
+        self._tap_scale_LD = scale_LD
 
     def batch(self, slots_N: NDArray[np.int64]) -> SlotBatch:
         """Return what these slots hold, in their order."""
@@ -112,7 +115,7 @@ class SlotSet:
         if "taps" not in self._shards[0]:
             return None
         taps_NLD = self._gather("taps", rows_N).astype(np.float32)
-        return taps_NLD if self.tap_scale_LD is None else taps_NLD * self.tap_scale_LD
+        return taps_NLD if self._tap_scale_LD is None else taps_NLD * self._tap_scale_LD
 
     def first(self, slots: int) -> NDArray[np.int64]:
         """Return the indices that hold the first so many slots."""
