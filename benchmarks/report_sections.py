@@ -206,6 +206,7 @@ def planted_faults(result: Entry) -> str:
 
 SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "peers": ("Against other runtimes", peers),
+    "peers_onnxruntime": ("The onnxruntime engine against ONNX Runtime GenAI", peers),
     "decode": ("Drafts against plain decoding", decode),
     "mtp_bench": ("Drafts against plain decoding on mtp-bench", decode),
     "evaluate": ("Drafts that stand", evaluate),
