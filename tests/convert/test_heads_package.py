@@ -15,11 +15,12 @@ from heads_packages import HEADS, tensors
 
 from mtp_rt.convert.heads_package import (
     HEADS_FILE,
+    UNEMBED,
     Base,
-    assemble,
     read_heads_package,
     write_heads_package,
 )
+from mtp_rt.convert.join_heads import assemble, without_trunk_rows
 from mtp_rt.errors import ArgumentError, ModelFormatError
 from mtp_rt.model_dir import read_model_dir
 
@@ -72,6 +73,71 @@ def test_new_heads_replace_old_ones(package: Path, tiny_model: Path, tmp_path: P
     assemble(tmp_path / "once", package, tmp_path / "twice")
     once, twice = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("once", "twice"))
     assert once == twice
+
+
+@pytest.fixture
+def with_trunk_rows(tiny_model: Path) -> list[Any]:
+    """Heads that score with the trunk's own rows, as a package that holds these."""
+    model = read_model_dir(tiny_model)
+    ids = np.arange(HEADS.draft_vocab_size or 0, dtype=np.int32) * 2
+    rows = []
+    for part in (".q8", ".scale"):  # the tiny model's output matrix
+        stored = model.tensors[f"model.embed_tokens.weight{part}"]
+        table = np.frombuffer(model.tensor(f"model.embed_tokens.weight{part}"), np.uint8)
+        chosen = table.reshape(stored.shape[0], -1)[ids]
+        rows.append((f"{UNEMBED}{part}", stored.dtype, (len(ids), *stored.shape[1:]), chosen))
+    others = [tensor for tensor in tensors(model.config, HEADS) if not tensor[0].startswith(UNEMBED)]
+    return [*others, *rows]
+
+
+def test_rows_of_the_trunk_stay_out_and_come_back(
+    with_trunk_rows: list[Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    model = read_model_dir(tiny_model)
+    left = without_trunk_rows(with_trunk_rows, model)
+    assert {name for name, *_ in with_trunk_rows} - {name for name, *_ in left} == {
+        f"{UNEMBED}.q8",
+        f"{UNEMBED}.scale",
+    }
+    for name, kept in (("whole", with_trunk_rows), ("small", left)):
+        write_heads_package(tmp_path / name, Base.of(model), HEADS, kept, {})
+        assemble(tiny_model, tmp_path / name, tmp_path / f"{name}-model")
+    whole, small = (
+        {path.name: path.read_bytes() for path in (tmp_path / f"{name}-model").iterdir()}
+        for name in ("whole", "small")
+    )
+    assert whole == small
+    sizes = [(tmp_path / name / HEADS_FILE).stat().st_size for name in ("whole", "small")]
+    assert sizes[0] - sizes[1] >= (HEADS.draft_vocab_size or 0) * model.config.hidden_size
+
+
+def test_other_rows_than_the_trunks_stay_in(with_trunk_rows: list[Any], tiny_model: Path) -> None:
+    model = read_model_dir(tiny_model)
+    own = tensors(model.config, HEADS)  # q4, drawn
+    assert without_trunk_rows(own, model) == own
+    name, dtype, shape, rows = with_trunk_rows[-1]
+    changed = rows.copy()
+    changed[5, 0] ^= 1
+    almost = [*with_trunk_rows[:-1], (name, dtype, shape, changed)]
+    assert without_trunk_rows(almost, model) == almost
+    no_vocabulary = [tensor for tensor in own if not tensor[0].startswith((UNEMBED, "heads.draft_ids"))]
+    assert without_trunk_rows(no_vocabulary, model) == no_vocabulary
+
+
+@pytest.mark.parametrize("ids", [[1 << 20], [-1], [5, 5]])
+def test_rows_that_the_trunk_lacks_are_refused(
+    ids: list[int], with_trunk_rows: list[Any], tiny_model: Path, tmp_path: Path
+) -> None:
+    model = read_model_dir(tiny_model)
+    wrong = np.arange(HEADS.draft_vocab_size or 0, dtype=np.int32)
+    wrong[-len(ids) :] = ids
+    left = [
+        (name, dtype, shape, wrong if name == "heads.draft_ids" else data)
+        for name, dtype, shape, data in without_trunk_rows(with_trunk_rows, model)
+    ]
+    write_heads_package(tmp_path / "package", Base.of(model), HEADS, left, {})
+    with pytest.raises(ModelFormatError, match=r"heads\.draft_ids"):
+        assemble(tiny_model, tmp_path / "package", tmp_path / "model")
 
 
 def edit(package: Path, **base: str) -> None:

@@ -1,6 +1,6 @@
 """Heads packages: extra heads without their trunk. docs/model_dir.md says what is in the folder.
 
-Heads fit one trunk. They travel alone and meet it in a model directory that `assemble` writes from both.
+Heads fit one trunk. They travel alone and meet it in a model directory (`mtp_rt.convert.join_heads`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import mmap
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,10 @@ from mtp_rt.model_dir import (
     JsonFields,
     ModelDir,
     Tensor,
-    carried_files,
     read_heads,
-    read_model_dir,
-    write_model_dir,
 )
 from mtp_rt.model_dir.config import CONFIG_FILE, MAX_CONFIG_BYTES
 from mtp_rt.model_dir.json_text import parse_json_object
-from mtp_rt.model_dir.layout import check_layout, heads_layout_of
 from mtp_rt.model_dir.safetensors import (
     DTYPE_BYTES,
     LENGTH_BYTES,
@@ -40,6 +36,8 @@ from mtp_rt.model_dir.whole import whole_directory, write_file
 
 HEADS_FILE = "heads.safetensors"
 FORMAT_VERSION = 1
+
+UNEMBED, IDS = "heads.unembed.weight", "heads.draft_ids"
 
 _KEY = "mtp_rt_heads"
 _MOST_LAYERS, _MOST_TOKENS = 1024, 1048576  # what any trunk may have: the package alone does not know its own
@@ -79,18 +77,25 @@ class HeadsPackage:
         base: the trunk it was made for.
         heads: what config.json says of the heads.
         tensors: where every stored tensor lies.
+        data: of heads.safetensors.
     """
 
     path: Path
     base: Base
     heads: HeadsConfig
     tensors: Mapping[str, StoredTensor] = field(repr=False)
-    _data: memoryview = field(repr=False)
+    data: memoryview = field(repr=False)
+
+    @property
+    def leaves_out_rows(self) -> bool:
+        """Whether the heads score with rows of the trunk's output matrix, which the package does not hold."""
+        shared = self.heads.draft_vocab_size is not None and self.heads.unembedding == "shared"
+        return shared and not any(name.startswith(UNEMBED) for name in self.tensors)
 
     def stored(self) -> Iterator[Tensor]:
         """Give every tensor as (name, dtype, shape, bytes)."""
         for name, tensor in self.tensors.items():
-            yield name, tensor.dtype, tensor.shape, self._data[tensor.begin : tensor.end]
+            yield name, tensor.dtype, tensor.shape, self.data[tensor.begin : tensor.end]
 
 
 def read_heads_package(path: str | Path) -> HeadsPackage:
@@ -138,7 +143,7 @@ def write_heads_package(
         ModelFormatError: description and tensors are not those of a package.
         OSError: the disk is full or not writable.
     """
-    document = {_KEY: {"format_version": FORMAT_VERSION, "base": asdict(base), "heads": _json_fields(heads)}}
+    document = {_KEY: {"format_version": FORMAT_VERSION, "base": asdict(base), "heads": heads_fields(heads)}}
     with whole_directory(target, replace=replace) as folder:
         text = (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
         for name, content in {CONFIG_FILE: text, HEADS_FILE: _encode(tensors), **extra_files}.items():
@@ -146,65 +151,7 @@ def write_heads_package(
         read_heads_package(folder)
 
 
-def check_fits(package: HeadsPackage, model: ModelDir) -> None:
-    """Check that the heads are those of this trunk.
-
-    Raises:
-        ModelFormatError: sizes, tokenizer or weights differ; names both sides.
-    """
-    where, trunk = str(package.path), model.config
-    described = replace(trunk, extra_heads=package.heads)
-    for layer in package.heads.taps:
-        if layer >= trunk.layers:
-            raise ModelFormatError(
-                where, "taps", f"names layer {layer}; {model.path} has {trunk.layers} layers"
-            )
-    size = package.heads.draft_vocab_size
-    if size is not None and size > trunk.vocab_size:
-        problem = f"is {size}, more than the vocabulary of {model.path}, {trunk.vocab_size}"
-        raise ModelFormatError(where, "draft_vocab_size", problem)
-    try:
-        check_layout(package.tensors, package._data, heads_layout_of(described))
-    except ModelFormatError as error:
-        problem = f"{error.problem} (the heads are for {package.base.name}; the trunk is {model.path})"
-        raise ModelFormatError(f"{where}/{HEADS_FILE}", error.field, problem) from None
-    ours = Base.of(model)
-    for name, what in (("tokenizer_sha256", "the tokenizer"), ("sha256", "the weights")):
-        asked, found = getattr(package.base, name), getattr(ours, name)
-        if asked != found:
-            problem = (
-                f"the heads were made for {what} {asked[:12] or 'none'}... of {package.base.name}, but "
-                f"{model.path} ({ours.name}) has {found[:12] or 'none'}...; use the base they were made for"
-            )
-            raise ModelFormatError(f"{where}/{CONFIG_FILE}", f"base.{name}", problem)
-
-
-def assemble(base: str | Path, package: str | Path, target: str | Path, *, replace: bool = False) -> None:
-    """Write the complete model directory: the trunk in `base` (heads it may have are left out) and the heads.
-
-    Raises:
-        ModelFormatError: one of both is damaged, or they do not fit.
-        ArgumentError: `target` exists and may not be replaced.
-        OSError: the disk is full or not writable.
-    """
-    model, heads = read_model_dir(base), read_heads_package(package)
-    check_fits(heads, model)
-    config = json.loads((model.path / CONFIG_FILE).read_bytes())
-    config["mtp_rt"]["heads"] = _json_fields(heads.heads)
-    # The weights' file is another one now: what the trunk was made from still names it.
-    config["mtp_rt"]["source"] = {**model.config.source, "sha256": heads.base.sha256}
-    tensors = _trunk_and_heads(model, heads)
-    write_model_dir(target, config, tensors, carried_files(model), replace=replace)
-
-
-def _trunk_and_heads(model: ModelDir, heads: HeadsPackage) -> Iterator[Tensor]:
-    for name, tensor in sorted(model.tensors.items(), key=lambda entry: entry[1].begin):
-        if not name.startswith("heads."):
-            yield name, tensor.dtype, tensor.shape, model.tensor(name)
-    yield from heads.stored()
-
-
-def _json_fields(heads: HeadsConfig) -> dict[str, Any]:
+def heads_fields(heads: HeadsConfig) -> dict[str, Any]:
     """Return the heads' JSON object; fields that say nothing are left out."""
     fields = {name: value for name, value in asdict(heads).items() if value is not None}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}

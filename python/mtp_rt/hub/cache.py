@@ -109,7 +109,7 @@ def _fetch_and_convert(model: KnownModel, target: Path, progress: Progress | Non
 
 
 def _join_heads(name: str, heads: ShippedHeads, base: Path, target: Path, progress: Progress | None) -> None:
-    from mtp_rt.convert.heads_package import assemble
+    from mtp_rt.convert.join_heads import assemble
 
     if progress is not None:
         progress("adding heads", 0, 1)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from mtp_rt.convert.heads_package import Base, assemble, write_heads_package
+from mtp_rt.convert.heads_package import Base, write_heads_package
+from mtp_rt.convert.join_heads import assemble, without_trunk_rows
 from mtp_rt.convert.quantize import quantize
 from mtp_rt.errors import ModelFormatError
 from mtp_rt.model_dir import HeadsConfig, Kind, ModelDir, heads_layout_of, parts_of, read_model_dir
@@ -133,7 +134,7 @@ def write_heads(
         acceptance=None if acceptance is None else tuple(round(chance, 4) for chance in acceptance.alpha),
         quantization=stored_as,
     )
-    tensors = list(stored_heads(heads, model, kinds))
+    tensors = without_trunk_rows(list(stored_heads(heads, model, kinds)), model)
     files = {"README.md": card.encode(), **(extra_files or {})}
     write_heads_package(out / "package", Base.of(model), described, tensors, files, replace=True)
     assemble(model_dir, out / "package", out / "model", replace=True)
