@@ -24,7 +24,7 @@ def peers(result: Entry) -> str:
         low, high = peer["ratio_plain_range"]
         rows.append(
             [
-                f"{name} {peer['version']}",
+                f"{name} {peer['version']}" + drafted(peer),
                 *speeds(peer),
                 f"{peer['ratio_plain']:.2f} ({low:.2f} .. {high:.2f})",
                 f"{peer['ratio_mtp']:.2f}",
@@ -49,6 +49,11 @@ def peers(result: Entry) -> str:
         + "\n".join(settings)
         + "\n"
     )
+
+
+def drafted(peer: Entry) -> str:
+    per_step = peer.get("tokens_per_step", 1.0)
+    return f" ({per_step:.2f} tokens a step)" if per_step > 1 else ""
 
 
 def speeds(system: Entry) -> list[str]:

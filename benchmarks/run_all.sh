@@ -12,7 +12,7 @@ record() { python benchmarks/record.py "$@"; }
 mkdir -p build
 python benchmarks/prompts.py build/mtp_bench.jsonl
 
-record peers -- mtp-rt bench peers --repeat 7 --json
+record peers -- mtp-rt bench peers --against llama.cpp,onnxruntime-genai,transformers,llama.cpp-lookup,transformers-lookup --json
 mtp-rt export smollm2-135m-mtp build/symmetric --onnx --symmetric --lm-head q4 --force
 record peers_onnxruntime -- mtp-rt bench peers --model build/symmetric --engine onnxruntime --against onnxruntime-genai --repeat 7 --json
 record steps -- mtp-rt bench steps --repeat 9 --json

@@ -135,7 +135,12 @@ def peers(
     model: options.Model = None,
     against: Annotated[
         str,
-        options.option("--against", metavar="NAME,...", help="Peers: llama.cpp, onnxruntime-genai."),
+        options.option(
+            "--against",
+            metavar="NAME,...",
+            help="Peers: llama.cpp, onnxruntime-genai, transformers; with drafts of their own: "
+            "llama.cpp-lookup, transformers-lookup.",
+        ),
     ] = "llama.cpp,onnxruntime-genai",
     prompts: measuring.Prompts = None,
     max_tokens: options.MaxTokens = 128,

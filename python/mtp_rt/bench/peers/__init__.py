@@ -7,14 +7,19 @@ from typing import Protocol
 
 from mtp_rt.bench.peers.protocol import Run, Setup
 
-# Name -> module of the adapter in this package. "mtp-rt" is this project, held to the same rules.
+# Name -> module of the adapter in this package. "mtp-rt" is this project, held to the same rules. Peers
+# decode plainly; those whose name ends with LOOKUP draft by their own prompt lookup.
+LOOKUP = "-lookup"
 ADAPTERS = {
     "mtp-rt": "ours",
     "llama.cpp": "llama_cpp",
+    "llama.cpp-lookup": "llama_cpp",
     "onnxruntime-genai": "onnxruntime_genai",
+    "transformers": "hugging_face_generate",
+    "transformers-lookup": "hugging_face_generate",
 }
 PEERS = tuple(name for name in ADAPTERS if name != "mtp-rt")
-PLANNED_PEERS = ("openvino-genai", "transformers")
+PLANNED_PEERS = ("openvino-genai",)
 
 
 class System(Protocol):

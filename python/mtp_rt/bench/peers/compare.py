@@ -136,6 +136,7 @@ def run(
             name: {
                 "version": ready[name].version,
                 **report(measured[name], ready[name]),
+                "tokens_per_step": measure.rounded(measured[name].tokens_per_step),
                 **ratios(measured, name),
             }
             for name in settings.against
