@@ -13,6 +13,12 @@ from mtp_rt.errors import ModelFormatError as ModelFormatError
 from mtp_rt.errors import UnsupportedError as UnsupportedError
 
 def version() -> str: ...
+def sha256(content: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal."""
+
+def give_memory_back() -> None:
+    """Return memory that was freed in this process to the system."""
+
 def available_isas() -> list[str]:
     """Instruction sets this CPU can run, best first: a subset of avx512_vnni, avx2, generic."""
 

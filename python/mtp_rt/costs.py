@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -46,7 +45,7 @@ def step_costs(engine: _core.Engine, model_dir: Path, cache: Path) -> StepCosts:
     """
     slots = min(engine.info.slots, MAX_DRAFT_SLOTS) if engine.info.extra_heads else 0
     key = _key(engine, model_dir) | {"draft_slots": slots}
-    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    name = _core.sha256(json.dumps(key, sort_keys=True).encode())[:16]
     path = cache / "costs" / f"{name}.json"
     known = _read(path, key)
     if known is not None:
@@ -61,7 +60,7 @@ def step_costs(engine: _core.Engine, model_dir: Path, cache: Path) -> StepCosts:
 def _key(engine: _core.Engine, model_dir: Path) -> dict[str, Any]:
     info = engine.info
     return {
-        "config": hashlib.sha256((model_dir / "config.json").read_bytes()).hexdigest(),
+        "config": _core.sha256((model_dir / "config.json").read_bytes()),
         "weight_file_bytes": (model_dir / "model.safetensors").stat().st_size,
         "engine": info.name,
         "isa": info.isa,

@@ -83,11 +83,12 @@ class LLM:
         self.model_dir: Path = hub.resolve_model(model or hub.DEFAULT_MODEL, progress=progress)
         started = time.perf_counter()
         options = {"context": context or 0, "two_stage_head": two_stage_head, "provider": provider}
+        has_text = (self.model_dir / "tokenizer.json").exists()
+        self._tokenizer = Tokenizer.load(self.model_dir) if has_text else None
+        _core.give_memory_back()  # what reading the tokenizer took, before the weights come
         native = open_engine(self.model_dir, engine, isa=isa, threads=threads, slots=slots, **options)
         self.info: _core.EngineInfo = native.info
         end_tokens = parse_model_config((self.model_dir / "config.json").read_bytes()).eos
-        has_text = (self.model_dir / "tokenizer.json").exists()
-        self._tokenizer = Tokenizer.load(self.model_dir) if has_text else None
         runner = Runner(open_scheduler(native, self.model_dir, hub.cache_root()))
         self._completer: Completer | None = Completer(runner, end_tokens, self._decoding)
         self.load_seconds = time.perf_counter() - started

@@ -140,10 +140,10 @@ def test_limits() -> None:
     with pytest.raises(ModelFormatError, match="more than"):
         ChatTemplate(kibi.replace("COUNT", "4097"), {}).render(CONVERSATIONS[0])
     with pytest.raises(ModelFormatError, match="not a valid template"):
-        ChatTemplate("{% if %}", {})
+        ChatTemplate("{% if %}", {}).render(CONVERSATIONS[0])
     for nested in ("{% if 1 %}" * 5_000, "{% for i in [1] %}" * 40 + "{% endfor %}" * 40):
         with pytest.raises(ModelFormatError, match="not a valid template"):
-            ChatTemplate(nested, {})
+            ChatTemplate(nested, {}).render(CONVERSATIONS[0])
 
 
 @pytest.mark.parametrize(

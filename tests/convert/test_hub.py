@@ -203,7 +203,7 @@ def test_a_model_that_comes_along_needs_neither_network_nor_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MTP_RT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cache, "fetch_model_file", None)
+    monkeypatch.setattr(fetch, "fetch_model_file", None)
     [shipped] = [model for model in hub.known_models() if model.folder is not None]
     path = hub.resolve_model(shipped.name)
     assert hub.pull(shipped.name, force=True) == path == hub.cached_models()[shipped.name]

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_tensorrt_library import of_version
 
-from mtp_rt import LLM, _core_testing
+from mtp_rt import LLM, _core, _core_testing
 from mtp_rt._core import Engine
 from mtp_rt.engines import LIBRARY_VARIABLES, library_of
 from mtp_rt.errors import CapacityError, EngineError, ModelFormatError, UnsupportedError
@@ -212,4 +212,4 @@ def test_the_library_is_that_which_built_the_plans(
 
 @given(st.one_of(st.binary(max_size=300), st.integers(0, 300).map(bytes)))
 def test_digests_are_those_of_sha256(content: bytes) -> None:
-    assert _core_testing.sha256(content) == hashlib.sha256(content).hexdigest()
+    assert _core.sha256(content) == hashlib.sha256(content).hexdigest()

@@ -11,7 +11,6 @@
 #include <tuple>
 #include <utility>
 
-#include "base/sha256.h"
 #include "engines/cuda/plans.h"
 #include "engines/tensorrt/engine.h"
 #include "engines/tensorrt/plans_record.h"
@@ -160,12 +159,6 @@ std::shared_ptr<Engine> open_plans(nb::object device, const std::string& path, s
 void bind_plan_device(nb::module_& module) {
   module.def("open_plans", &open_plans, "device"_a, "model"_a, nb::kw_only(), "slots"_a = 1, "context"_a = 0,
              "max_rows"_a = 128, "Engine 'tensorrt' on a device with make_caches() and open_plan().");
-  module.def(
-      "sha256",
-      [](const nb::bytes& content) {
-        return sha256(std::as_bytes(std::span(content.c_str(), content.size())));
-      },
-      "content"_a);
 }
 
 }  // namespace mtp_rt::testing

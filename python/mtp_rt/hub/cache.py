@@ -11,10 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtp_rt.errors import DownloadError, ModelFormatError, ModelNotFoundError
-from mtp_rt.hub.fetch import Progress, fetch_model_file
 from mtp_rt.hub.known import KnownModel, ShippedHeads, known_models
+
+if TYPE_CHECKING:
+    from mtp_rt.hub.fetch import Progress
 
 _PACKAGES = Path(__file__).parent / "packages"
 
@@ -99,6 +102,7 @@ def pull(name: str, *, progress: Progress | None = None, force: bool = False) ->
 
 def _fetch_and_convert(model: KnownModel, target: Path, progress: Progress | None) -> None:
     from mtp_rt.convert.gguf_import import import_gguf
+    from mtp_rt.hub.fetch import fetch_model_file
 
     for left_over in target.parent.glob(f".{model.name}.*/"):  # of a pull that was killed: we hold the lock
         shutil.rmtree(left_over, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ def whole_directory(target: str | os.PathLike[str], *, replace: bool = False) ->
     target = Path(os.path.abspath(target))  # noqa: PTH100 - resolve() would follow a link at the target
     _check_target(target, replace)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
+    temporary = target.parent / f".{target.name}.{os.urandom(6).hex()}.tmp"
     temporary.mkdir()
     try:
         yield temporary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mtp_rt.errors import ArgumentError, ModelFormatError
@@ -19,14 +20,14 @@ MAX_RENDERED_CHARACTERS = 4 * 1024 * 1024
 
 
 class ChatTemplate:
-    """A compiled template.
+    """A template, compiled when it is first rendered: until then jinja2 takes no memory.
 
     Templates come from model files, so they run in jinja2's immutable sandbox, and their size and output are
     limited. Their time is not: render the templates of strangers in a process of their own.
     """
 
     def __init__(self, source: str, tokens: Mapping[str, str], file: str = "chat_template.jinja") -> None:
-        """Compile a template.
+        """Take a template.
 
         Args:
             source: The template's text.
@@ -34,19 +35,22 @@ class ChatTemplate:
             file: Named in errors.
 
         Raises:
-            ModelFormatError: the template is larger than 64 KiB or not valid jinja2.
+            ModelFormatError: the template is larger than 64 KiB.
         """
-        import jinja2
-
         size = len(source.encode("utf-8", "surrogatepass"))
         if size > MAX_TEMPLATE_BYTES:
             raise ModelFormatError(file, "", f"has {size} bytes; at most {MAX_TEMPLATE_BYTES} are allowed")
-        self._file = file
+        self._source, self._file = source, file
         self._tokens = dict(tokens)
+
+    @cached_property
+    def _template(self) -> jinja2.Template:
+        import jinja2
+
         try:
-            self._template = _environment().from_string(source)
+            return _environment().from_string(self._source)
         except (jinja2.TemplateError, RecursionError, SyntaxError) as error:
-            raise ModelFormatError(file, "", f"is not a valid template: {error}") from error
+            raise ModelFormatError(self._file, "", f"is not a valid template: {error}") from error
 
     def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
         """Return the prompt text for a conversation.
@@ -57,13 +61,13 @@ class ChatTemplate:
 
         Raises:
             ArgumentError: messages are not of that form, or the template refuses them.
-            ModelFormatError: the template fails or writes more than 4 Mi characters.
+            ModelFormatError: the template is not valid jinja2, fails or writes more than 4 Mi characters.
         """
-        conversation = check_messages(messages)
+        conversation, template = check_messages(messages), self._template
         parts: list[str] = []
         size = 0
         try:
-            for part in self._template.generate(
+            for part in template.generate(
                 messages=conversation,
                 tools=None,
                 documents=None,
