@@ -77,7 +77,7 @@ _KNOWN = (
         heads=ShippedHeads(
             base=_SMOLLM2.name,
             folder="smollm2-135m-mtp",
-            sha256="7931c718148f771d442cbde9ceca66656c989b558805e1db9f6e0893885e10f2",
+            sha256="0fd9aa773cd597a793066da702f3f81150c5a2a8b081004d7c027417246cb297",
         ),
     ),
     _SMOLLM2,
