@@ -19,7 +19,7 @@ from mtp_rt.sampling_params import SamplingParams
 
 Mode = Literal["plain", "mtp"]
 MODES: tuple[Mode, ...] = ("plain", "mtp")
-FILLS = 4
+FILLS = 4  # at least so many requests for each place of a batch
 
 
 @dataclass(frozen=True)
