@@ -50,7 +50,7 @@ def joined_product(g: Graph, names: Sequence[str], x: str) -> str | None:
         if all(is_symmetric(g.model, name) for name in names):
             return nibbles
         offsets = _concat(g, [_offsets(g, name) for name in names], 1)
-        return g.op("Add", nibbles, g.op("MatMul", block_sums(g, x, _columns(g, names[0])), offsets))
+        return g.op("Add", nibbles, g.op("MatMul", block_sums(g, x, names[0]), offsets))
     if kinds == {"q8"}:
         return _by_bits(g, names, x, [_unsigned(g, name) for name in names], 8)
     return None
@@ -128,12 +128,12 @@ def _by_bits(g: Graph, names: Sequence[str], x: str, codes: Sequence[str], bits:
     )
 
 
-def block_sums(g: Graph, x: str, columns: int) -> str:
-    """Return the sums [B, W, columns / 32] of x's blocks; matrices that read the same x share them."""
+def block_sums(g: Graph, x: str, name: str) -> str:
+    """Return the sums [B, W, cols / 32] of x's blocks, which matrix `name` and others that read x share."""
     key = ("block sums", x)
     if key in g.memo:
         return g.memo[key]
-    blocks = g.reshape(x, [0, 0, columns // BLOCK, BLOCK])
+    blocks = g.reshape(x, [0, 0, _columns(g, name) // BLOCK, BLOCK])
     return g.shared(key, g.op("ReduceSum", blocks, g.constant([-1]), keepdims=0))
 
 

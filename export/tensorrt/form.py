@@ -71,8 +71,8 @@ class TensorRtForm:
         weight = g.op("DequantizeLinear", codes, scales, axis=0, block_size=BLOCK)
         if is_symmetric(g.model, name):
             return g.cast(g.op("MatMul", half, weight), FLOAT)
-        key, columns = ("half block sums", x), g.model.tensors[f"{name}.scale"].shape[1] * BLOCK
-        sums = g.memo.get(key) or g.shared(key, g.cast(block_sums(g, x, columns), HALF))
+        key = ("half block sums", x)
+        sums = g.memo.get(key) or g.shared(key, g.cast(block_sums(g, x, name), HALF))
         offsets = self._stored(g, f"{name}.offsets", lambda: _offsets(g, name))
         products = (g.op("MatMul", half, weight), g.op("MatMul", sums, offsets))
         return g.op("Add", *(g.cast(part, FLOAT) for part in products))
