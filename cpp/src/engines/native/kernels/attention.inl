@@ -112,17 +112,18 @@ struct AttendQ8 {
       for (int q = 0; q < kQueries; ++q) acc[q] = zero();
       for (int p = 0; p < block.panels; ++p, keys += kKeyTileQ8, ahead += kKeyTileQ8) {
         ask(ahead, kKeyTileQ8);
-        Bytes key[8];
+        IntLanes sums[kQueries];
+        for (int q = 0; q < kQueries; ++q) sums[q] = no_values(tile.query[q][p].offset);
 #pragma GCC unroll 8
-        for (int j = 0; j < 8; ++j) key[j] = load_bytes(keys + 64 * j);
-        const Lanes scale = load(reinterpret_cast<const float*>(keys + 512));
+        for (int j = 0; j < kUnit / 4; ++j) {
+          const Bytes key = load_bytes(keys + 64 * j);
 #pragma GCC unroll 12
+          for (int q = 0; q < kQueries; ++q)
+            sums[q] = dot_values(sums[q], key, tile.query[q][p].codes + 4 * j);
+        }
+        const Lanes scale = load(reinterpret_cast<const float*>(keys + 512));
         for (int q = 0; q < kQueries; ++q) {
-          const QueryBlock& query = tile.query[q][p];
-          IntLanes sum = all_int(query.offset);
-#pragma GCC unroll 8
-          for (int j = 0; j < 8; ++j) sum = dot_bytes(sum, key[j], query.codes + 4 * j);
-          acc[q] = fma(to_float(sum), mul(scale, all(query.scale)), acc[q]);
+          acc[q] = fma(to_float(sums[q]), mul(scale, all(tile.query[q][p].scale)), acc[q]);
         }
       }
       for (int q = 0; q < kQueries; ++q) store(acc[q], tile.scores[q] + at);
@@ -149,27 +150,23 @@ struct AttendQ8 {
     return greatest * (1.0F / 32767.0F);
   }
 
+  /// Sums over positions for 16 of a panel's dimensions: as many sums as stay in registers.
   template <int kQueries>
-  static void weigh_panel(const std::int8_t* values, int pairs,
-                          const std::int32_t (*codes)[kContextBlock / 2], const float* unit,
-                          float* const* out) {
-    IntLanes acc[kQueries][2];
-    for (int q = 0; q < kQueries; ++q) acc[q][0] = acc[q][1] = all_int(0);
+  static void weigh_half(const std::int8_t* values, int pairs, const std::int32_t (*codes)[kContextBlock / 2],
+                         const float* unit, float* const* out) {
+    IntLanes acc[kQueries];
+    for (int q = 0; q < kQueries; ++q) acc[q] = all_int(0);
+#pragma GCC unroll 4
     for (int i = 0; i < pairs; ++i, values += kValuePairQ8) {
-      const Words v[2] = {load_words(values), load_words(values + kUnit)};
+      const Words v = load_words(values);
 #pragma GCC unroll 12
-      for (int q = 0; q < kQueries; ++q) {
-        for (int c = 0; c < 2; ++c) acc[q][c] = dot_words(acc[q][c], v[c], codes[q][i]);
-      }
+      for (int q = 0; q < kQueries; ++q) acc[q] = dot_words(acc[q], v, codes[q][i]);
     }
-    for (int q = 0; q < kQueries; ++q) {
-      for (int c = 0; c < 2; ++c) store(mul(to_float(acc[q][c]), all(unit[q])), out[q] + c * kLanes);
-    }
+    for (int q = 0; q < kQueries; ++q) store(mul(to_float(acc[q]), all(unit[q])), out[q]);
   }
 
   template <int kQueries>
   static void weigh(const BlockAttention& block, Tile& tile) {
-    constexpr int kFirst = kQueries > 6 ? (kQueries + 1) / 2 : kQueries;  // sums that stay in registers
     alignas(64) std::int32_t codes[kQueries][kContextBlock / 2];
     float unit[kQueries];
     float* out[kQueries];
@@ -181,12 +178,11 @@ struct AttendQ8 {
       for (int q = 0; q < kQueries; ++q) {
         unit[q] = quantize_weights(tile.scores[q], scales, tile.counts[q], codes[q]);
         for (int i = (tile.counts[q] + kUnit - 1) / kUnit * kLanes; i < pairs; ++i) codes[q][i] = 0;
-        out[q] = tile.partials[q] + kLanes + p * kUnit;
       }
       const auto* values = reinterpret_cast<const std::int8_t*>(panel);
-      weigh_panel<kFirst>(values, pairs, codes, unit, out);
-      if constexpr (kFirst < kQueries) {
-        weigh_panel<kQueries - kFirst>(values, pairs, codes + kFirst, unit + kFirst, out + kFirst);
+      for (int c = 0; c < 2; ++c) {
+        for (int q = 0; q < kQueries; ++q) out[q] = tile.partials[q] + kLanes + p * kUnit + c * kLanes;
+        weigh_half<kQueries>(values + c * kUnit, pairs, codes, unit, out);
       }
     }
   }

@@ -23,27 +23,54 @@ inline void ask_ahead(const std::uint8_t* tile, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(tile + kAhead + i, 0, 2);
 }
 
+/// The sums of nibbles of one tile times the activations of kRows rows, exact.
+template <int kRows>
+inline void dot_nibbles(const std::uint8_t* tile, const std::int8_t* x, NibbleSums (&sums)[kRows]) {
+  for (int r = 0; r < kRows; ++r) sums[r] = no_nibbles();
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const Nibbles w = load_nibbles(tile + 64 * j);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const std::int8_t* q = x + r * kBlock + 4 * j;
+      sums[r] = dot_high(dot_low(sums[r], w, q), w, q + 16);
+    }
+  }
+}
+
+/// The same for bytes in two planes of nibbles.
+template <int kRows>
+inline void dot_bytes(const std::uint8_t* upper_tile, const std::uint8_t* lower_tile, const std::int8_t* x,
+                      ByteSums (&sums)[kRows]) {
+  for (int r = 0; r < kRows; ++r) sums[r] = no_bytes();
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const Nibbles upper = load_nibbles(upper_tile + 64 * j);
+    const Nibbles lower = load_nibbles(lower_tile + 64 * j);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const std::int8_t* q = x + r * kBlock + 4 * j;
+      sums[r] = dot_high(dot_low(sums[r], upper, lower, q), upper, lower, q + 16);
+    }
+  }
+}
+
 struct DotQ4 {
   template <int kRows>
   static void group(const UnitTiles& unit, const std::uint8_t* tile, const std::uint8_t*,
                     const Activations& x, Lanes (&acc)[kRows]) {
     for (int b = 0; b < x.blocks; ++b, tile += unit.stride) {
       ask_ahead(tile, kTileQ4);
-      const Nibbles w[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
-                            load_nibbles(tile + 192)};
+      const std::size_t at = static_cast<std::size_t>(b) * kBlockRows;
+      NibbleSums sums[kRows];
+      dot_nibbles(tile, x.quantized + at * kBlock, sums);
       const auto* parameters = reinterpret_cast<const std::uint16_t*>(tile + 256);
       const Lanes scale = load_half(parameters);
       const Lanes minimum = load_half(parameters + 16);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        const std::int8_t* q = x.quantized + (static_cast<std::size_t>(b) * kBlockRows + r) * kBlock;
-        IntLanes low = all_int(0);
-        IntLanes high = all_int(0);
-        for (int j = 0; j < 4; ++j) low = dot_low(low, w[j], q + 4 * j);
-        for (int j = 0; j < 4; ++j) high = dot_high(high, w[j], q + 16 + 4 * j);
-        const std::size_t at = static_cast<std::size_t>(b) * kBlockRows + r;
-        acc[r] = fma(to_float(add(low, high)), mul(scale, all(x.scale[at])), acc[r]);
-        acc[r] = fma(minimum, all(x.scaled_sum[at]), acc[r]);
+        acc[r] = fma(to_float(total(sums[r])), mul(scale, all(x.scale[at + r])), acc[r]);
+        acc[r] = fma(minimum, all(x.scaled_sum[at + r]), acc[r]);
       }
     }
   }
@@ -56,20 +83,14 @@ struct DotQ8 {
     for (int b = 0; b < x.blocks; ++b, tile += unit.stride, low_tile += unit.low_stride) {
       ask_ahead(tile, kTileHigh);
       ask_ahead(low_tile, kTileLow);
-      const Nibbles upper[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
-                                load_nibbles(tile + 192)};
-      const Nibbles lower[4] = {load_nibbles(low_tile), load_nibbles(low_tile + 64),
-                                load_nibbles(low_tile + 128), load_nibbles(low_tile + 192)};
+      const std::size_t at = static_cast<std::size_t>(b) * kBlockRows;
+      ByteSums sums[kRows];
+      dot_bytes(tile, low_tile, x.quantized + at * kBlock, sums);
       const Lanes scale = load_half(reinterpret_cast<const std::uint16_t*>(tile + 256));
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        const std::size_t at = static_cast<std::size_t>(b) * kBlockRows + r;
-        const std::int8_t* q = x.quantized + at * kBlock;
-        IntLanes low = all_int(x.offset[at]);
-        IntLanes high = all_int(0);
-        for (int j = 0; j < 4; ++j) low = dot_low(low, upper[j], lower[j], q + 4 * j);
-        for (int j = 0; j < 4; ++j) high = dot_high(high, upper[j], lower[j], q + 16 + 4 * j);
-        acc[r] = fma(to_float(add(low, high)), mul(scale, all(x.scale[at])), acc[r]);
+        const Lanes product = to_float(add(total(sums[r]), all_int(x.offset[at + r])));
+        acc[r] = fma(product, mul(scale, all(x.scale[at + r])), acc[r]);
       }
     }
   }
@@ -82,20 +103,15 @@ struct DotQ8Coarse {
                     const Activations& x, Lanes (&acc)[kRows]) {
     for (int b = 0; b < x.blocks; ++b, tile += unit.stride) {
       ask_ahead(tile, kTileHigh);
-      const Nibbles w[4] = {load_nibbles(tile), load_nibbles(tile + 64), load_nibbles(tile + 128),
-                            load_nibbles(tile + 192)};
+      const std::size_t at = static_cast<std::size_t>(b) * kBlockRows;
+      NibbleSums sums[kRows];
+      dot_nibbles(tile, x.quantized + at * kBlock, sums);
       const Lanes scale = load_half(reinterpret_cast<const std::uint16_t*>(tile + 256));
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
-        const std::size_t at = static_cast<std::size_t>(b) * kBlockRows + r;
-        const std::int8_t* q = x.quantized + at * kBlock;
-        IntLanes low = all_int(0);
-        IntLanes high = all_int(0);
-        for (int j = 0; j < 4; ++j) low = dot_low(low, w[j], q + 4 * j);
-        for (int j = 0; j < 4; ++j) high = dot_high(high, w[j], q + 16 + 4 * j);
-        const Lanes middle = all(static_cast<float>(x.offset[at]) * (120.5F / 128.0F));
-        const Lanes product = fma(to_float(add(low, high)), all(16.0F), middle);
-        acc[r] = fma(product, mul(scale, all(x.scale[at])), acc[r]);
+        const Lanes middle = all(static_cast<float>(x.offset[at + r]) * (120.5F / 128.0F));
+        const Lanes product = fma(to_float(total(sums[r])), all(16.0F), middle);
+        acc[r] = fma(product, mul(scale, all(x.scale[at + r])), acc[r]);
       }
     }
   }

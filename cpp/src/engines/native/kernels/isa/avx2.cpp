@@ -7,8 +7,8 @@
 namespace mtp_rt::native {
 namespace {
 
-constexpr int kRowsAtOnce = 4;
-constexpr int kQueriesAtOnce = 6;
+constexpr int kRowsAtOnce = 8;
+constexpr int kQueriesAtOnce = 12;
 
 struct Lanes {
   __m256 a, b;
@@ -18,6 +18,13 @@ struct IntLanes {
 };
 struct Nibbles {
   __m256i a, b;
+};
+/// Sums of at most 8 steps of 4 inputs: 16-bit halves of a lane hold 8 * 2 * 15 * 127 = 30480 at most.
+struct NibbleSums {
+  __m256i a, b;
+};
+struct ByteSums {
+  NibbleSums upper, lower;
 };
 struct Bytes {
   __m256i a, b;
@@ -135,41 +142,53 @@ inline __m256i four_bytes(const std::int8_t* p) {
 }
 inline __m256i low_half(__m256i n) { return _mm256_and_si256(n, _mm256_set1_epi8(0x0F)); }
 inline __m256i high_half(__m256i n) { return low_half(_mm256_srli_epi16(n, 4)); }
-/// acc += weight * (sum over 4 of nibble * byte); pairs of nibble products fit 16 bits.
-inline __m256i dot(__m256i acc, __m256i nibbles, __m256i x, short weight) {
-  const __m256i pairs = _mm256_maddubs_epi16(nibbles, x);
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(weight)));
+
+inline NibbleSums no_nibbles() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline __m256i add_pairs(__m256i sums, __m256i nibbles, __m256i x) {
+  return _mm256_add_epi16(sums, _mm256_maddubs_epi16(nibbles, x));
 }
-/// acc[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
-inline IntLanes dot_low(IntLanes acc, Nibbles n, const std::int8_t* x) {
+/// sums[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
+inline NibbleSums dot_low(NibbleSums sums, Nibbles n, const std::int8_t* x) {
   const __m256i bytes = four_bytes(x);
-  return {dot(acc.a, low_half(n.a), bytes, 1), dot(acc.b, low_half(n.b), bytes, 1)};
+  return {add_pairs(sums.a, low_half(n.a), bytes), add_pairs(sums.b, low_half(n.b), bytes)};
 }
-inline IntLanes dot_high(IntLanes acc, Nibbles n, const std::int8_t* x) {
+inline NibbleSums dot_high(NibbleSums sums, Nibbles n, const std::int8_t* x) {
   const __m256i bytes = four_bytes(x);
-  return {dot(acc.a, high_half(n.a), bytes, 1), dot(acc.b, high_half(n.b), bytes, 1)};
+  return {add_pairs(sums.a, high_half(n.a), bytes), add_pairs(sums.b, high_half(n.b), bytes)};
 }
-/// The same for bytes whose upper and lower four bits come from two nibble planes.
-inline IntLanes dot_low(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
-  const __m256i bytes = four_bytes(x);
-  return dot_low({dot(acc.a, low_half(upper.a), bytes, 16), dot(acc.b, low_half(upper.b), bytes, 16)}, lower,
-                 x);
-}
-inline IntLanes dot_high(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
-  const __m256i bytes = four_bytes(x);
-  return dot_high({dot(acc.a, high_half(upper.a), bytes, 16), dot(acc.b, high_half(upper.b), bytes, 16)},
-                  lower, x);
+/// weight * the sums.
+inline IntLanes total(NibbleSums sums, short weight = 1) {
+  const __m256i by = _mm256_set1_epi16(weight);
+  return {_mm256_madd_epi16(sums.a, by), _mm256_madd_epi16(sums.b, by)};
 }
 
-inline Bytes load_bytes(const std::uint8_t* p) {
-  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
-          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+/// The same for bytes whose upper and lower four bits come from two nibble planes.
+inline ByteSums no_bytes() { return {no_nibbles(), no_nibbles()}; }
+inline ByteSums dot_low(ByteSums sums, Nibbles upper, Nibbles lower, const std::int8_t* x) {
+  return {dot_low(sums.upper, upper, x), dot_low(sums.lower, lower, x)};
 }
-/// acc[lane] += sum over 4 of byte * x[0..3]; by halves of a byte, whose pairs of products fit 16 bits.
-inline IntLanes dot_bytes(IntLanes acc, Bytes n, const std::int8_t* x) {
+inline ByteSums dot_high(ByteSums sums, Nibbles upper, Nibbles lower, const std::int8_t* x) {
+  return {dot_high(sums.upper, upper, x), dot_high(sums.lower, lower, x)};
+}
+inline IntLanes total(ByteSums sums) { return add(total(sums.upper, 16), total(sums.lower)); }
+
+/// 64 bytes that each hold a signed value plus 128.
+inline Bytes load_bytes(const std::uint8_t* p) {
+  const __m256i middle = _mm256_set1_epi8(-128);
+  return {_mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), middle),
+          _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32)), middle)};
+}
+// |value| times a byte of the value's sign: two such products fit 16 bits.
+inline __m256i dot_bytes(__m256i sums, __m256i values, __m256i x) {
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(values), _mm256_sign_epi8(x, values));
+  return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+/// Sums over bytes begin with -128 * the sum of all x, for where the 128 is not taken off before.
+inline IntLanes no_values(std::int32_t) { return all_int(0); }
+/// sums[lane] += sum over 4 of value * x[0..3].
+inline IntLanes dot_values(IntLanes sums, Bytes n, const std::int8_t* x) {
   const __m256i bytes = four_bytes(x);
-  return {dot(dot(acc.a, high_half(n.a), bytes, 16), low_half(n.a), bytes, 1),
-          dot(dot(acc.b, high_half(n.b), bytes, 16), low_half(n.b), bytes, 1)};
+  return {dot_bytes(sums.a, n.a, bytes), dot_bytes(sums.b, n.b, bytes)};
 }
 
 /// 32 signed bytes as words; the low halves of x, the high halves from y: words of 0 .. 32767.

@@ -19,6 +19,11 @@ struct IntLanes {
 struct Nibbles {
   __m512i v;  // 128 values: two per byte
 };
+/// Two chains of sums, which hide the latency of a step.
+struct NibbleSums {
+  __m512i low, high;
+};
+using ByteSums = NibbleSums;
 struct Bytes {
   __m512i v;  // 64 unsigned values: four per lane
 };
@@ -102,25 +107,34 @@ inline __m512i low_bits() { return _mm512_set1_epi8(0x0F); }
 inline __m512i dot(__m512i acc, __m512i unsigned_bytes, const std::int8_t* x) {
   return _mm512_dpbusd_epi32(acc, unsigned_bytes, _mm512_set1_epi32(four_bytes(x)));
 }
-/// acc[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
-inline IntLanes dot_low(IntLanes acc, Nibbles n, const std::int8_t* x) {
-  return {dot(acc.v, _mm512_and_si512(n.v, low_bits()), x)};
+
+inline NibbleSums no_nibbles() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
+/// sums[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
+inline NibbleSums dot_low(NibbleSums sums, Nibbles n, const std::int8_t* x) {
+  return {dot(sums.low, _mm512_and_si512(n.v, low_bits()), x), sums.high};
 }
-inline IntLanes dot_high(IntLanes acc, Nibbles n, const std::int8_t* x) {
-  return {dot(acc.v, _mm512_and_si512(_mm512_srli_epi16(n.v, 4), low_bits()), x)};
+inline NibbleSums dot_high(NibbleSums sums, Nibbles n, const std::int8_t* x) {
+  return {sums.low, dot(sums.high, _mm512_and_si512(_mm512_srli_epi16(n.v, 4), low_bits()), x)};
 }
+inline IntLanes total(NibbleSums sums) { return {_mm512_add_epi32(sums.low, sums.high)}; }
+
 /// The same for bytes whose upper and lower four bits come from two nibble planes.
-inline IntLanes dot_low(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
+inline ByteSums no_bytes() { return no_nibbles(); }
+inline ByteSums dot_low(ByteSums sums, Nibbles upper, Nibbles lower, const std::int8_t* x) {
   const __m512i shifted = _mm512_slli_epi16(upper.v, 4);
-  return {dot(acc.v, _mm512_ternarylogic_epi32(low_bits(), lower.v, shifted, 0xCA), x)};
+  return {dot(sums.low, _mm512_ternarylogic_epi32(low_bits(), lower.v, shifted, 0xCA), x), sums.high};
 }
-inline IntLanes dot_high(IntLanes acc, Nibbles upper, Nibbles lower, const std::int8_t* x) {
+inline ByteSums dot_high(ByteSums sums, Nibbles upper, Nibbles lower, const std::int8_t* x) {
   const __m512i shifted = _mm512_srli_epi16(lower.v, 4);
-  return {dot(acc.v, _mm512_ternarylogic_epi32(low_bits(), shifted, upper.v, 0xCA), x)};
+  return {sums.low, dot(sums.high, _mm512_ternarylogic_epi32(low_bits(), shifted, upper.v, 0xCA), x)};
 }
-/// acc[lane] += sum over 4 of byte * x[0..3].
+
+/// 64 bytes that each hold a signed value plus 128.
 inline Bytes load_bytes(const std::uint8_t* p) { return {_mm512_loadu_si512(p)}; }
-inline IntLanes dot_bytes(IntLanes acc, Bytes b, const std::int8_t* x) { return {dot(acc.v, b.v, x)}; }
+/// Sums over bytes begin with -128 * the sum of all x, for where the 128 is not taken off before.
+inline IntLanes no_values(std::int32_t offset) { return all_int(offset); }
+/// sums[lane] += sum over 4 of value * x[0..3].
+inline IntLanes dot_values(IntLanes sums, Bytes b, const std::int8_t* x) { return {dot(sums.v, b.v, x)}; }
 
 /// 32 signed bytes as words; the low halves of a, the high halves from b: words of 0 .. 32767.
 inline Words load_words(const std::int8_t* p) {

@@ -16,6 +16,8 @@ struct IntLanes {
 struct Nibbles {
   std::uint8_t v[64];
 };
+using NibbleSums = IntLanes;
+using ByteSums = IntLanes;
 struct Bytes {
   std::uint8_t v[64];
 };
@@ -171,31 +173,38 @@ inline IntLanes dot(const IntLanes& acc, const std::int8_t* x, F weight) {
     return total;
   });
 }
-/// acc[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
-inline IntLanes dot_low(const IntLanes& acc, const Nibbles& n, const std::int8_t* x) {
-  return dot(acc, x, [&](int i) { return n.v[i] & 15; });
+inline NibbleSums no_nibbles() { return all_int(0); }
+/// sums[lane] += sum over 4 bytes of the low (or high) nibbles times x[0..3].
+inline NibbleSums dot_low(const NibbleSums& sums, const Nibbles& n, const std::int8_t* x) {
+  return dot(sums, x, [&](int i) { return n.v[i] & 15; });
 }
-inline IntLanes dot_high(const IntLanes& acc, const Nibbles& n, const std::int8_t* x) {
-  return dot(acc, x, [&](int i) { return n.v[i] >> 4; });
+inline NibbleSums dot_high(const NibbleSums& sums, const Nibbles& n, const std::int8_t* x) {
+  return dot(sums, x, [&](int i) { return n.v[i] >> 4; });
 }
+inline IntLanes total(const NibbleSums& sums) { return sums; }
+
 /// The same for bytes whose upper and lower four bits come from two nibble planes.
-inline IntLanes dot_low(const IntLanes& acc, const Nibbles& upper, const Nibbles& lower,
+inline ByteSums no_bytes() { return all_int(0); }
+inline ByteSums dot_low(const ByteSums& sums, const Nibbles& upper, const Nibbles& lower,
                         const std::int8_t* x) {
-  return dot(acc, x, [&](int i) { return (upper.v[i] & 15) * 16 + (lower.v[i] & 15); });
+  return dot(sums, x, [&](int i) { return (upper.v[i] & 15) * 16 + (lower.v[i] & 15); });
 }
-inline IntLanes dot_high(const IntLanes& acc, const Nibbles& upper, const Nibbles& lower,
+inline ByteSums dot_high(const ByteSums& sums, const Nibbles& upper, const Nibbles& lower,
                          const std::int8_t* x) {
-  return dot(acc, x, [&](int i) { return (upper.v[i] >> 4) * 16 + (lower.v[i] >> 4); });
+  return dot(sums, x, [&](int i) { return (upper.v[i] >> 4) * 16 + (lower.v[i] >> 4); });
 }
 
+/// 64 bytes that each hold a signed value plus 128.
 inline Bytes load_bytes(const std::uint8_t* p) {
   Bytes out;
   for (int i = 0; i < 64; ++i) out.v[i] = p[i];
   return out;
 }
-/// acc[lane] += sum over 4 of byte * x[0..3].
-inline IntLanes dot_bytes(const IntLanes& acc, const Bytes& b, const std::int8_t* x) {
-  return dot(acc, x, [&](int i) { return static_cast<std::int32_t>(b.v[i]); });
+/// Sums over bytes begin with -128 * the sum of all x, for where the 128 is not taken off before.
+inline IntLanes no_values(std::int32_t offset) { return all_int(offset); }
+/// sums[lane] += sum over 4 of value * x[0..3].
+inline IntLanes dot_values(const IntLanes& sums, const Bytes& b, const std::int8_t* x) {
+  return dot(sums, x, [&](int i) { return static_cast<std::int32_t>(b.v[i]); });
 }
 
 inline std::int32_t widened(std::int8_t byte) { return byte; }
