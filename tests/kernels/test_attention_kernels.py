@@ -96,3 +96,14 @@ def test_bad_numbers_show_where_they_are_seen(part: int, bad: float, quantized: 
         found = attend(isa, quantized, (*arrays, [40, 20]))
         assert found[1].tobytes() == clean[1].tobytes()
         assert not np.isfinite(found[0]).all()
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+def test_the_greatest_scores(signs: tuple[int, int]) -> None:
+    """Queries and keys whose codes are all 127 or -127: no product may run over."""
+    query = np.full((13, 64), signs[0] * 0.01, np.float32)
+    keys = np.full((128, 64), signs[1], np.float32)
+    case = (query, keys, np.ones((128, 64), np.float32), [128] * 13)
+    exact = expected(True, case)
+    for isa in ISAS:
+        assert np.allclose(attend(isa, True, case)[:, :2], exact[:, :2], rtol=1e-5), isa

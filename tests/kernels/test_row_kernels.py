@@ -1,7 +1,6 @@
 """Row kernels of the native engine against numpy, and the same bits on every instruction set.
 
-The matrix kernels are held to account through the engine: tests/engines/test_accuracy.py and
-test_law_of_rows.py. Attention has a file of its own.
+Matrix kernels and attention have files of their own; the engine is held to account in tests/engines.
 """
 
 from __future__ import annotations

@@ -137,6 +137,39 @@ std::vector<std::vector<float>> attend(const std::string& isa, bool quantized, c
   return results;
 }
 
+using Tiles = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// The product of each row of `values` [rows, 32 * blocks] with one unit of `tiles` [2 * blocks, bytes]; for
+// 8-bit weights `low` holds the lower four bits, or is empty for the coarse product of the upper ones.
+std::vector<std::vector<float>> dot(const std::string& isa, const std::string& kind, const Tiles& tiles,
+                                    const Tiles& low, const Rows& values) {
+  const native::KernelTable& kernels = native::select_kernels(isa);
+  const int rows = static_cast<int>(values.shape(0));
+  const std::size_t blocks = values.shape(1) / kUnit;
+  const bool wide = kind == "q8";
+  const std::size_t bytes = kind == "q4" ? native::kTileQ4 : native::kTileHigh;
+  if (tiles.shape(0) != 2 * blocks || tiles.shape(1) != bytes || (wide && low.shape(0) != 2 * blocks) ||
+      (wide && low.shape(1) != native::kTileLow))
+    throw ArgumentError("dot: sizes do not fit");
+  const native::ActivationBuffer input(rows, static_cast<int>(blocks));
+  std::vector<float> column(static_cast<std::size_t>(rows) * kUnit);
+  for (std::size_t block = 0; block < blocks; ++block) {
+    for (std::size_t r = 0; r < values.shape(0); ++r)
+      std::copy_n(values.data() + (r * blocks + block) * kUnit, kUnit, column.data() + r * kUnit);
+    kernels.quantize(column.data(), rows, static_cast<int>(block), input.view());
+  }
+  const native::DotKernel kernel = kind == "q4" ? kernels.dot_q4
+                                   : wide       ? kernels.dot_q8
+                                                : kernels.dot_q8_coarse;
+  const std::vector<float> ones(static_cast<std::size_t>(rows), 1.0F);
+  kernel({tiles.data(), bytes, wide ? low.data() : nullptr, native::kTileLow}, input.view(), ones.data(), 0,
+         rows, column.data());
+  std::vector<std::vector<float>> results;
+  for (std::size_t r = 0; r < values.shape(0); ++r)
+    results.emplace_back(column.data() + r * kUnit, column.data() + (r + 1) * kUnit);
+  return results;
+}
+
 std::vector<float> mix(const std::string& isa, const Floats& values) {
   std::vector<float> result = units(values);
   native::select_kernels(isa).mix(result.data(), static_cast<int>(result.size() / kUnit));
@@ -173,6 +206,8 @@ void bind_kernels(nb::module_& module) {
   module.def(
       "kernel_attend", &attend, "isa"_a, "quantized"_a, "queries"_a, "keys"_a, "values"_a, "counts"_a,
       "Of each query, over its first `count` positions: max score, sum of 2^(score - max), weighted values.");
+  module.def("kernel_dot", &dot, "isa"_a, "kind"_a, "tiles"_a, "low"_a, "values"_a,
+             "[rows, 32]: rows of values times a unit of tiles; kind is q4, q8 or q8_coarse.");
   module.def("kernel_mix", &mix, "isa"_a, "values"_a, "Hadamard transform of each 32 / sqrt(32).");
   module.def("kernel_swiglu", &swiglu, "isa"_a, "gate"_a, "up"_a, "silu(gate) * up.");
   module.def("kernel_add_residual", &add_residual, "isa"_a, "values"_a, "gain"_a, "residual"_a,
