@@ -20,7 +20,8 @@ from mtp_rt._core import Engine, Request
 from mtp_rt.engines import library_of
 
 FAST_ENGINES = ["native", "onnxruntime"]
-ENGINES = [*FAST_ENGINES, "tensorrt"]  # which runs on a device written in Python
+LOOPED = "tensorrt, looped"  # it runs whole steps on its device
+ENGINES = [*FAST_ENGINES, "tensorrt", LOOPED]  # which run on a device written in Python
 
 PROMPTS = [
     "def parse_args(self, args=None):\n\targs, argv = self.parse_known_args(args, namespace)\n\t",
@@ -75,19 +76,19 @@ DRAFTING: dict[str, Drafting] = {
 def open_engine(name: str, model: Path, exported: Callable[[Path], Path], **options: Any) -> Engine:
     """Open `model` with an engine, exported where it runs graphs; skips where its library is missing.
 
-    The tensorrt engine runs on a device of the tests.
+    The tensorrt engines run on a device of the tests.
     """
     if name == "native":
         return Engine(str(model), **options)
     pytest.importorskip("onnxruntime")
     graphs = exported(model)
-    if name == "tensorrt":
+    if name in ("tensorrt", LOOPED):
         from plan_device import open_plans, write_plans
 
         plans = graphs.with_name(f"{graphs.name}-plans")
         if not plans.exists():
             write_plans(graphs, plans, [512])
-        return open_plans(plans, **options)
+        return open_plans(plans, loop=name == LOOPED, **options)
     options["library"] = library_of(name, graphs)
     return Engine(str(graphs), engine=name, **options)
 

@@ -30,13 +30,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "engines/graphs": (
         {"base", "io", "sampling", "engines"},
-        {"token", "error", "model_config", "model_dir", "sampling", "engine"},
+        {"token", "error", "model_config", "model_dir", "sampling", "engine", "device_loop"},
     ),
     "engines/onnxruntime": (
         {"base", "io", "engines/graphs"},
         {"token", "error", "model_config", "model_dir", "engine"},
     ),
-    "engines/cuda": (set(), {"token", "error", "engine"}),
+    "engines/cuda": (set(), {"token", "error", "engine", "device_loop"}),
     "engines/tensorrt": (
         {"base", "io", "engines/cuda", "engines/graphs"},
         {"token", "error", "model_config", "model_dir", "engine"},
@@ -53,7 +53,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "cuda": ({"base", "sampling", "decode", "engines", "engines/cuda"}, {"*"}),
 }
 PUBLIC_ORDER = ["token", "error", "model_config", "model_dir", "sampling", "engine", "acceptance", "drafting"]
-PUBLIC_ORDER += ["sequence", "decoder", "cost_curve", "scheduler", "mtp_rt"]
+PUBLIC_ORDER += ["sequence", "device_loop", "decoder", "cost_curve", "scheduler", "mtp_rt"]
 
 
 def room(path: Path) -> str:

@@ -8,12 +8,14 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
+#include <stdexcept>
 #include <tuple>
 #include <utility>
 
 #include "engines/cuda/plans.h"
 #include "engines/tensorrt/engine.h"
 #include "engines/tensorrt/plans_record.h"
+#include "testing/host_plan_loop.h"
 #include "testing/testing.h"
 
 namespace nb = nanobind;
@@ -111,7 +113,7 @@ class PythonPlan final : public cuda::Plan {
 
 class PythonDevice final : public cuda::PlanDevice {
  public:
-  explicit PythonDevice(nb::object device) : device_(std::move(device)) {}
+  PythonDevice(nb::object device, bool has_loop) : device_(std::move(device)), has_loop_(has_loop) {}
 
   [[nodiscard]] std::string name() const override { return text("name"); }
   [[nodiscard]] std::string compute_capability() const override { return text("compute_capability"); }
@@ -132,6 +134,10 @@ class PythonDevice final : public cuda::PlanDevice {
         device_.get().attr("open_plan")(file, bytes_of(plan.data(), plan.size()), names));
   }
 
+  [[nodiscard]] std::unique_ptr<DeviceLoop> make_loop(const cuda::PlanLoopModel& model) override {
+    return has_loop_ ? std::make_unique<HostPlanLoop>(model) : nullptr;
+  }
+
  private:
   [[nodiscard]] std::string text(const char* attribute) const {
     const nb::gil_scoped_acquire lock;
@@ -139,11 +145,12 @@ class PythonDevice final : public cuda::PlanDevice {
   }
 
   Held device_;
+  bool has_loop_;
 };
 
 std::shared_ptr<Engine> open_plans(nb::object device, const std::string& path, std::int32_t slots,
-                                   std::int32_t context, std::int32_t max_rows) {
-  auto held = std::make_unique<PythonDevice>(std::move(device));
+                                   std::int32_t context, std::int32_t max_rows, bool loop) {
+  auto held = std::make_unique<PythonDevice>(std::move(device), loop);
   const nb::gil_scoped_release release;
   const std::shared_ptr<const ModelDir> model = ModelDir::open(path);
   EngineOptions options;
@@ -157,8 +164,18 @@ std::shared_ptr<Engine> open_plans(nb::object device, const std::string& path, s
 }  // namespace
 
 void bind_plan_device(nb::module_& module) {
-  module.def("open_plans", &open_plans, "device"_a, "model"_a, nb::kw_only(), "slots"_a = 1, "context"_a = 0,
-             "max_rows"_a = 128, "Engine 'tensorrt' on a device with make_caches() and open_plan().");
+  module.def(
+      "open_plans", &open_plans, "device"_a, "model"_a, nb::kw_only(), "slots"_a = 1, "context"_a = 0,
+      "max_rows"_a = 128, "loop"_a = false,
+      "Engine 'tensorrt' on a device with make_caches() and open_plan(); loop: it also runs the loop.");
+  module.def(
+      "in_loop",
+      [](Engine& engine, Slot slot) {
+        const DeviceLoop* loop = engine.device_loop();
+        if (loop == nullptr) throw std::runtime_error("the engine has no loop");
+        return loop->holds(slot);
+      },
+      "engine"_a, "slot"_a, "Whether the slot's sequence runs in the device's loop.");
 }
 
 }  // namespace mtp_rt::testing

@@ -21,6 +21,9 @@ struct DraftTree {
 /// Throws ArgumentError unless every node names an earlier row as its parent.
 void check(const DraftTree& drafts);
 
+/// The depth of the deepest of the first `count` nodes; 0 without any.
+[[nodiscard]] std::int32_t depth_of(const DraftTree& drafts, std::int32_t count);
+
 struct Accepted {
   std::vector<std::int32_t> rows;  // rows to keep in the KV cache, root first; never empty
   Token next = 0;                  // the free token: emitted now, enters the cache next step

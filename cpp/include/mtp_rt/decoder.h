@@ -33,28 +33,49 @@ struct StepperOptions {
 struct StepCosts;
 struct DraftShare;
 
-/// Runs the loop on the host over any engine. Used by one thread at a time, together with the engine.
-///
-/// Prefilling, plain and drafted decoding are the same step: a sequence's pending tokens as a chain, its
-/// drafts as a tree behind them, one verify call for all sequences.
-class HostStepper {
+/// Runs the loop. Used by one thread at a time, together with the engine.
+class Stepper {
  public:
-  /// `engine` outlives the stepper. Throws ArgumentError on options out of range.
-  HostStepper(Engine& engine, StepperOptions options);
-  ~HostStepper();
+  virtual ~Stepper() = default;
+  Stepper() = default;
+  Stepper(const Stepper&) = delete;
+  Stepper& operator=(const Stepper&) = delete;
 
   /// Whether the times of verify calls are known.
-  [[nodiscard]] bool has_costs() const noexcept;
+  [[nodiscard]] virtual bool has_costs() const noexcept = 0;
 
-  /// Replaces them. From then on each call that reads no prompt corrects them.
-  void set_costs(std::span<const double> verify_ms, std::span<const double> draft_ms);
+  /// Replaces them.
+  virtual void set_costs(std::span<const double> verify_ms, std::span<const double> draft_ms) = 0;
 
-  [[nodiscard]] Clock::time_point now() const { return options_.now(); }
+  [[nodiscard]] virtual Clock::time_point now() const = 0;
 
   /// One step. Sequences are unfinished and own their slots; where the rows do not suffice, the later ones
   /// wait. An error that concerns one sequence is in its result; an error of the engine is in the results of
   /// all that ran.
-  [[nodiscard]] std::vector<StepResult> step(std::span<Sequence* const> sequences);
+  [[nodiscard]] virtual std::vector<StepResult> step(std::span<Sequence* const> sequences) = 0;
+};
+
+/// Steps on the engine's own loop where it has one, else on the host. `engine` outlives the stepper.
+/// Throws ArgumentError on options out of range.
+[[nodiscard]] std::unique_ptr<Stepper> make_stepper(Engine& engine, StepperOptions options);
+
+/// Runs the loop on the host over any engine: the reference.
+///
+/// Prefilling, plain and drafted decoding are the same step: a sequence's pending tokens as a chain, its
+/// drafts as a tree behind them, one verify call for all sequences.
+class HostStepper final : public Stepper {
+ public:
+  HostStepper(Engine& engine, StepperOptions options);
+  ~HostStepper() override;
+
+  [[nodiscard]] bool has_costs() const noexcept override;
+
+  /// From then on each call that reads no prompt corrects them.
+  void set_costs(std::span<const double> verify_ms, std::span<const double> draft_ms) override;
+
+  [[nodiscard]] const StepCosts& costs() const noexcept { return *costs_; }
+  [[nodiscard]] Clock::time_point now() const override { return options_.now(); }
+  [[nodiscard]] std::vector<StepResult> step(std::span<Sequence* const> sequences) override;
 
  private:
   /// A sequence's rows in the call and what becomes of them.

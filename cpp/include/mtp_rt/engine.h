@@ -86,6 +86,8 @@ struct KeptRows {
   std::span<const std::int32_t> rows;
 };
 
+class DeviceLoop;
+
 /// A loaded model with a KV cache of `slots` sequences. Used by one thread at a time.
 ///
 /// Every call leaves all slots as they were if it throws.
@@ -116,6 +118,9 @@ class Engine {
 
   /// Empties `slot`.
   virtual void release(Slot slot) = 0;
+
+  /// The loop that the engine can run by itself; null: it has none. Lives as long as the engine.
+  [[nodiscard]] virtual DeviceLoop* device_loop() noexcept { return nullptr; }
 };
 
 struct EngineOptions {

@@ -11,6 +11,7 @@
 #include "mtp_rt/acceptance.h"
 #include "mtp_rt/drafting.h"
 #include "mtp_rt/sequence.h"
+#include "mtp_rt/device_loop.h"
 #include "mtp_rt/decoder.h"
 #include "mtp_rt/cost_curve.h"
 #include "mtp_rt/scheduler.h"

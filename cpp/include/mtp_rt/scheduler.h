@@ -77,7 +77,7 @@ class Scheduler {
   const std::shared_ptr<Engine> engine_;
 
   std::mutex step_mutex_;  // held by run_once(); guards the three below
-  HostStepper stepper_;
+  const std::unique_ptr<Stepper> stepper_;
   std::vector<Running> active_;
   std::vector<Slot> free_slots_;  // the next one last
 

@@ -1,5 +1,6 @@
 #include "mtp_rt/acceptance.h"
 
+#include <algorithm>
 #include <string>
 
 #include "decode/draft_walk.h"
@@ -19,6 +20,14 @@ void check(const DraftTree& drafts) {
                           " does not come before the node");
     }
   }
+}
+
+std::int32_t depth_of(const DraftTree& drafts, std::int32_t count) {
+  std::vector<std::int32_t> depth(static_cast<std::size_t>(count) + 1, 0);  // by row
+  for (std::size_t i = 0; i + 1 < depth.size(); ++i) {
+    depth[i + 1] = depth[static_cast<std::size_t>(drafts.parents[i])] + 1;
+  }
+  return *std::ranges::max_element(depth);
 }
 
 Accepted accept(const DraftTree& drafts, std::span<const Token> picks) {

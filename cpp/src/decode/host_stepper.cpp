@@ -18,15 +18,6 @@ using Milliseconds = std::chrono::duration<double, std::milli>;
 
 constexpr double kDraftShare = 0.05;  // of a plain step, one draft; where nothing is known
 
-/// Depth of the deepest of the first `count` nodes.
-std::int32_t depth_of(const DraftTree& tree, std::int32_t count) {
-  std::vector<std::int32_t> depth(static_cast<std::size_t>(count) + 1, 0);  // by row
-  for (std::size_t i = 0; i + 1 < depth.size(); ++i) {
-    depth[i + 1] = depth[static_cast<std::size_t>(tree.parents[i])] + 1;
-  }
-  return *std::ranges::max_element(depth);
-}
-
 void check_times(const char* name, std::span<const double> times) {
   for (const double time : times) {
     if (time > 0.0 && time < 1e9) continue;

@@ -45,7 +45,7 @@ Engine& checked(const std::shared_ptr<Engine>& engine) {
 }  // namespace
 
 Scheduler::Scheduler(std::shared_ptr<Engine> engine, StepperOptions options)
-    : engine_(std::move(engine)), stepper_(checked(engine_), std::move(options)) {
+    : engine_(std::move(engine)), stepper_(make_stepper(checked(engine_), std::move(options))) {
   for (Slot slot = engine_->info().slots - 1; slot >= 0; --slot) free_slots_.push_back(slot);
 }
 
@@ -56,7 +56,7 @@ Scheduler::~Scheduler() {
 RequestId Scheduler::submit(Request request) {
   check(request, engine_->info());
   const std::scoped_lock lock(mutex_);
-  waiting_.push_back({next_id_, std::move(request), stepper_.now()});
+  waiting_.push_back({next_id_, std::move(request), stepper_->now()});
   return next_id_++;
 }
 
@@ -125,9 +125,9 @@ void Scheduler::admit(Waiting waiting, std::vector<Event>& events) {
   const Stats stats = unstarted(waiting.request);
   try {
     if (engine_->length(slot) != 0) engine_->release(slot);  // an earlier release failed
-    if (!stepper_.has_costs() && drafts_adaptively(waiting.request)) {
+    if (!stepper_->has_costs() && drafts_adaptively(waiting.request)) {
       const std::vector<double> verify_ms = measure_costs(*engine_, kMeasuredWidths, slot);
-      stepper_.set_costs(verify_ms, measure_draft_costs(*engine_, {&slot, 1}));
+      stepper_->set_costs(verify_ms, measure_draft_costs(*engine_, {&slot, 1}));
     }
     active_.push_back(
         {waiting.id, Sequence(std::move(waiting.request), engine_->info(), slot, waiting.submitted)});
@@ -140,7 +140,7 @@ void Scheduler::admit(Waiting waiting, std::vector<Event>& events) {
 void Scheduler::step(std::vector<Event>& events) {
   std::vector<Sequence*> sequences;
   for (Running& running : active_) sequences.push_back(&running.sequence);
-  std::vector<StepResult> results = stepper_.step(sequences);
+  std::vector<StepResult> results = stepper_->step(sequences);
   std::vector<Running> served;
   std::vector<Running> skipped;
   for (std::size_t i = 0; i < active_.size(); ++i) {

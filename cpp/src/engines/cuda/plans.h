@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mtp_rt/device_loop.h"
 #include "mtp_rt/token.h"
 
 namespace mtp_rt::cuda {
@@ -92,6 +93,29 @@ class Plan {
   virtual void run(const PlanCall& call) = 0;
 };
 
+/// What drafts one depth: a plan of the heads and its profile for one row of one sequence.
+struct PlanHead {
+  Plan* plan = nullptr;
+  std::int32_t profile = 0;
+};
+
+/// A model whose loop may run on the device. Plans and caches are of the same device and outlive the loop.
+///
+/// Plan and tensor names are those of docs/exporting.md, Signatures. Heads have no caches of their own.
+struct PlanLoopModel {
+  std::int32_t slots = 0;
+  std::int32_t context = 0;  // positions of a sequence
+  std::int32_t vocab = 0;
+  std::int32_t hidden = 0;  // values of a row's state
+  Plan* verify = nullptr;
+  PlanCaches* caches = nullptr;               // of verify; room for context + rows of a step - 1 places
+  std::vector<PlanCacheNames> cache_names;    // of verify, matrix after matrix
+  std::vector<std::int32_t> verify_profiles;  // [w - 1]: the one for one sequence of w rows, all scored
+  bool sequential = true;                     // else heads.front() gives the scores of all depths at once
+  std::vector<PlanHead> heads;                // by depth; several may be the same plan. Empty: none
+  std::vector<Token> draft_ids;               // tokens that the heads score, ascending; empty: all
+};
+
 /// A GPU with an open TensorRT.
 class PlanDevice {
  public:
@@ -111,6 +135,12 @@ class PlanDevice {
   [[nodiscard]] virtual std::unique_ptr<Plan> open_plan(const std::string& file,
                                                         std::span<const std::byte> plan,
                                                         std::span<const PlanCacheNames> caches) = 0;
+
+  /// A loop over open plans; null where the device has none. Throws CapacityError as above, ModelFormatError
+  /// where a plan lacks a tensor.
+  [[nodiscard]] virtual std::unique_ptr<DeviceLoop> make_loop(const PlanLoopModel& /*model*/) {
+    return nullptr;
+  }
 };
 
 }  // namespace mtp_rt::cuda

@@ -12,6 +12,8 @@
 #include "engines/draft_rows.h"
 #include "engines/engine_info.h"
 #include "engines/graphs/heads_graphs.h"
+#include "engines/graphs/heads_layout.h"
+#include "engines/graphs/tracked_loop.h"
 #include "engines/graphs/trunk_graph.h"
 #include "engines/graphs/weight_bytes.h"
 #include "engines/timed.h"
@@ -36,13 +38,8 @@ class GraphEngine final : public Engine, public Timed {
         trunk_(*backend_, model_->config(), info_.slots, info_.max_rows),
         lengths_(static_cast<std::size_t>(info_.slots)) {
     info_.weight_bytes = step_bytes(*backend_, *model_);
-    const std::optional<HeadsConfig>& heads = model_->config().extra_heads;
-    if (!heads) return;
-    heads_.emplace(*backend_, *model_, *heads, info_.slots);
-    info_.extra_heads = heads->count;
-    info_.head_bytes = depth_bytes(*backend_, *model_, *heads);
-    info_.acceptance = heads->acceptance;
-    state_is_fused_ = !heads->taps.empty();
+    if (model_->config().extra_heads) open_heads(*model_->config().extra_heads);
+    open_loop(model_->config().extra_heads);
   }
 
   [[nodiscard]] const EngineInfo& info() const noexcept override { return info_; }
@@ -53,6 +50,7 @@ class GraphEngine final : public Engine, public Timed {
 
   void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) override {
     const auto start = Clock::now();
+    for (const VerifyRow& row : rows) check_not_in_loop(row.slot);
     VerifyPlan plan = plan_verify(rows, info_, [this](Slot slot) { return length(slot); });
     check_outputs(plan, outputs, info_);
     if (!plan.state_rows.empty() && (!outputs.taps.empty() || state_is_fused_)) {
@@ -85,6 +83,7 @@ class GraphEngine final : public Engine, public Timed {
 
   void draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) override {
     if (!heads_) throw UnsupportedError("draft: the model has no extra heads; mtp-rt distill makes some");
+    for (const DraftRow& row : rows) check_not_in_loop(row.slot);
     for (const HeadRow& row : plan_draft(rows, outputs, info_, [this](Slot slot) { return length(slot); })) {
       heads_->draft(row, outputs);
     }
@@ -94,8 +93,11 @@ class GraphEngine final : public Engine, public Timed {
     lengths_[static_cast<std::size_t>(checked(slot))] = 0;
     trunk_.clear(slot);
     if (heads_) heads_->clear(slot);
+    if (loop_) loop_->release(slot);
     std::erase_if(plan_.segments, [slot](const Segment& s) { return s.slot == slot; });
   }
+
+  [[nodiscard]] DeviceLoop* device_loop() noexcept override { return loop_ ? &*loop_ : nullptr; }
 
   [[nodiscard]] std::map<std::string, double> seconds_by_phase() const override {
     return {{"graph", graph_seconds_}, {"other", seconds_ - graph_seconds_}};
@@ -136,6 +138,27 @@ class GraphEngine final : public Engine, public Timed {
     }
   }
 
+  void open_heads(const HeadsConfig& heads) {
+    heads_.emplace(*backend_, *model_, heads, info_.slots);
+    info_.extra_heads = heads.count;
+    info_.head_bytes = depth_bytes(*backend_, *model_, heads);
+    info_.acceptance = heads.acceptance;
+    state_is_fused_ = !heads.taps.empty();
+  }
+
+  /// Heads that attend have caches which only the host's steps keep.
+  void open_loop(const std::optional<HeadsConfig>& heads) {
+    if (heads && heads->body == HeadBody::block) return;
+    std::unique_ptr<DeviceLoop> loop =
+        backend_->make_loop(info_, heads ? loop_heads(*model_, *heads) : LoopHeads{});
+    if (loop) loop_.emplace(std::move(loop), lengths_);
+  }
+
+  void check_not_in_loop(Slot slot) const {
+    if (!loop_ || !loop_->holds(slot)) return;
+    throw ArgumentError("slot " + std::to_string(slot) + " runs in the device's loop; release it first");
+  }
+
   std::shared_ptr<const ModelDir> model_;
   EngineInfo info_;
   std::unique_ptr<Backend> backend_;
@@ -143,6 +166,7 @@ class GraphEngine final : public Engine, public Timed {
   std::optional<HeadsGraphs> heads_;
   bool state_is_fused_ = false;
   std::vector<std::int32_t> lengths_;  // committed positions by slot
+  std::optional<TrackedLoop> loop_;    // where the backend has one
   VerifyPlan plan_;                    // of the last verify call, until it is committed
   std::vector<Token> tokens_;          // its rows'
   std::vector<float> states_;          // [rows, hidden]

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "mtp_rt/device_loop.h"
+#include "mtp_rt/engine.h"
 #include "mtp_rt/model_dir.h"
 #include "mtp_rt/token.h"
 
@@ -73,6 +75,13 @@ class Graph {
   virtual void clear(Slot slot) noexcept = 0;
 };
 
+/// The heads that a loop may run: those without caches of their own.
+struct LoopHeads {
+  bool sequential = true;           // else one graph gives the scores of all depths
+  std::vector<std::string> graphs;  // by depth; empty: the model has no heads
+  std::vector<Token> draft_ids;     // tokens that they score, ascending; empty: all
+};
+
 /// Opens the graphs of one model directory.
 class Backend {
  public:
@@ -86,6 +95,14 @@ class Backend {
   /// UnsupportedError where the backend lacks an operator.
   [[nodiscard]] virtual std::unique_ptr<Graph> open(const std::string& name, const Signature& signature,
                                                     const GraphCaches& caches) = 0;
+
+  /// The loop that the backend runs by itself over the graphs "verify" and `heads`, which are open and
+  /// outlive it, for the slots of an engine; null: it runs none. Throws CapacityError where memory does not
+  /// suffice.
+  [[nodiscard]] virtual std::unique_ptr<DeviceLoop> make_loop(const EngineInfo& /*info*/,
+                                                              const LoopHeads& /*heads*/) {
+    return nullptr;
+  }
 
   /// Rows of a slot in one run, at most.
   [[nodiscard]] virtual int max_width() const noexcept = 0;

@@ -1,10 +1,10 @@
 #include "engines/graphs/heads_graphs.h"
 
 #include <algorithm>
-#include <cstring>
-#include <string>
+#include <utility>
 
 #include "engines/graphs/candidates.h"
+#include "engines/graphs/heads_layout.h"
 
 namespace mtp_rt::graphs {
 namespace {
@@ -17,14 +17,9 @@ int open_rows(const HeadsConfig& heads) {
 }
 
 ScoredTokens scored_tokens(const ModelDir& model, const HeadsConfig& heads) {
-  if (!heads.draft_vocab_size) return {};
-  const TensorView view = model.tensor("heads.draft_ids");
-  std::vector<Token> ids(static_cast<std::size_t>(*heads.draft_vocab_size));
-  std::memcpy(ids.data(), view.bytes.data(), view.bytes.size());
-  return ScoredTokens(std::move(ids));
+  std::vector<Token> ids = draft_ids(model, heads);
+  return ids.empty() ? ScoredTokens() : ScoredTokens(std::move(ids));
 }
-
-std::string graph_of(int module) { return module == 0 ? "draft" : "draft_" + std::to_string(module + 1); }
 
 }  // namespace
 

@@ -1,6 +1,8 @@
 #include "engines/tensorrt/engine.h"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -57,7 +59,36 @@ class TensorRt final : public graphs::Backend {
     const Plan& plan = plan_for(record_, name, context_);
     const io::MappedFile file(model_->path() / plan.file, plan.file);
     check_digest(file.bytes(), plan.file, plan.sha256);
-    return std::make_unique<PlanGraph>(*device_, plan, file.bytes(), signature, caches);
+    auto graph = std::make_unique<PlanGraph>(*device_, plan, file.bytes(), signature, caches);
+    opened_[name] = graph.get();
+    return graph;
+  }
+
+  [[nodiscard]] std::unique_ptr<DeviceLoop> make_loop(const EngineInfo& info,
+                                                      const graphs::LoopHeads& heads) override {
+    const PlanGraph& verify = *opened_.at("verify");
+    cuda::PlanLoopModel loop;
+    loop.slots = info.slots;
+    loop.context = info.context;
+    loop.vocab = info.vocab_size;
+    loop.hidden = info.hidden_size;
+    loop.verify = &verify.plan();
+    loop.caches = verify.caches();
+    loop.cache_names = verify.cache_names();
+    for (int width = 1; width <= record_.step_width; ++width) {
+      const std::optional<std::int32_t> profile = verify.step_profile(width);
+      if (!profile) break;
+      loop.verify_profiles.push_back(*profile);
+    }
+    loop.sequential = heads.sequential;
+    loop.draft_ids = heads.draft_ids;
+    for (const std::string& name : heads.graphs) {
+      const PlanGraph& graph = *opened_.at(name);
+      const std::optional<std::int32_t> profile = graph.step_profile(1);
+      if (!profile || loop.verify_profiles.empty()) return nullptr;
+      loop.heads.push_back({&graph.plan(), *profile});
+    }
+    return device_->make_loop(loop);
   }
 
   [[nodiscard]] int max_width() const noexcept override { return record_.prompt_width; }
@@ -71,6 +102,7 @@ class TensorRt final : public graphs::Backend {
   std::shared_ptr<const ModelDir> model_;
   PlansRecord record_;
   std::int32_t context_;
+  std::map<std::string, const PlanGraph*> opened_;  // the engine's, which outlive what asks for them
 };
 
 void check_heads(const ModelConfig& config, const PlansRecord& record) {

@@ -108,12 +108,11 @@ Share share_of(const Tensor& tensor, int width, int first_row, int rows) {
 
 PlanGraph::PlanGraph(cuda::PlanDevice& device, const Plan& plan, std::span<const std::byte> bytes,
                      const graphs::Signature& signature, const graphs::GraphCaches& caches)
-    : plan_(plan), signature_(signature) {
-  const std::vector<cuda::PlanCacheNames> names = names_of(caches);
-  open_ = device.open_plan(plan.file, bytes, names);
+    : plan_(plan), signature_(signature), names_(names_of(caches)) {
+  open_ = device.open_plan(plan.file, bytes, names_);
   check_tensors(plan.file, open_->tensors(), expected_tensors(signature, caches, plan.capacity));
-  if (names.empty()) return;
-  caches_ = device.make_caches({static_cast<std::int32_t>(names.size()), caches.slots, caches.kv_heads,
+  if (names_.empty()) return;
+  caches_ = device.make_caches({static_cast<std::int32_t>(names_.size()), caches.slots, caches.kv_heads,
                                 plan.capacity, caches.head_dim});
 }
 

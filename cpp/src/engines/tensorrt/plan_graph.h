@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,14 @@ class PlanGraph final : public graphs::Graph {
   void run(Slot slot, int width, int rows) override;
   void reserve(Slot slot, int places, int filled) override;
   void keep(Slot slot, int base, std::span<const std::int32_t> offsets) override;
+  /// The profile of a call of one sequence with `width` rows, all scored; empty: there is none.
+  [[nodiscard]] std::optional<std::int32_t> step_profile(int width) const {
+    return profile_for(plan_, 1, width, width);
+  }
+  [[nodiscard]] cuda::Plan& plan() const noexcept { return *open_; }
+  [[nodiscard]] cuda::PlanCaches* caches() const noexcept { return caches_.get(); }
+  [[nodiscard]] const std::vector<cuda::PlanCacheNames>& cache_names() const noexcept { return names_; }
+
   void clear(Slot) noexcept override {}  // what stands in free places is overwritten before it is read
 
  private:
@@ -40,6 +49,7 @@ class PlanGraph final : public graphs::Graph {
 
   Plan plan_;
   graphs::Signature signature_;
+  std::vector<cuda::PlanCacheNames> names_;   // of keys and values of each layer
   std::unique_ptr<cuda::PlanCaches> caches_;  // null: it has none
   std::unique_ptr<cuda::Plan> open_;
 };
