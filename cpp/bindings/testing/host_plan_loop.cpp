@@ -200,7 +200,7 @@ std::vector<float> HostPlanLoop::scores(const cuda::PlanHead& head, std::vector<
     outputs.push_back(output(names[3], next));
   }
   head.plan->run({head.profile, inputs, outputs, nullptr, 0, 1});
-  if (model_.sequential) state = next;
+  if (model_.sequential) state = std::move(next);
   return logits;
 }
 

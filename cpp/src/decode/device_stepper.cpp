@@ -19,10 +19,10 @@ constexpr float kOwnChance = 0.5F;  // of every draft: sources go by what became
 std::unique_ptr<Stepper> make_stepper(Engine& engine, StepperOptions options) {
   DeviceLoop* loop = engine.device_loop();
   if (loop == nullptr) return std::make_unique<HostStepper>(engine, std::move(options));
-  return std::make_unique<DeviceStepper>(engine, *loop, std::move(options));
+  return std::make_unique<DeviceStepper>(engine, *loop, options);
 }
 
-DeviceStepper::DeviceStepper(Engine& engine, DeviceLoop& loop, StepperOptions options)
+DeviceStepper::DeviceStepper(Engine& engine, DeviceLoop& loop, const StepperOptions& options)
     : engine_(engine),
       loop_(loop),
       host_(engine, options),

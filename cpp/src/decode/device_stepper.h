@@ -19,7 +19,7 @@ namespace mtp_rt {
 class DeviceStepper final : public Stepper {
  public:
   /// `loop` is the engine's; both outlive the stepper.
-  DeviceStepper(Engine& engine, DeviceLoop& loop, StepperOptions options);
+  DeviceStepper(Engine& engine, DeviceLoop& loop, const StepperOptions& options);
 
   [[nodiscard]] bool has_costs() const noexcept override { return host_.has_costs(); }
   void set_costs(std::span<const double> verify_ms, std::span<const double> draft_ms) override {

@@ -1,5 +1,9 @@
 // Two 256-bit registers per 16 lanes. Compiled with AVX2, FMA and F16C; includes no header that defines
 // functions of its own.
+#if defined(__GNUC__) && !defined(__clang__)
+// Sixteen registers hold a kernel's sums only if GCC does not stretch the lives of what it loads for them.
+#pragma GCC optimize("live-range-shrinkage")
+#endif
 #include <immintrin.h>
 
 #include "../kernel_table.h"
