@@ -6,18 +6,27 @@ import os
 import platform
 from pathlib import Path
 
+_CPUINFO = Path("/proc/cpuinfo")
+
 
 def cpu_name() -> str:
-    """Return the processor's name as the kernel reports it, else the architecture's."""
+    """Return the processor's name as the kernel reports it, else the architecture's.
+
+    A name without a number, as virtual machines give it, is told apart by family and model: several
+    generations of processors share it.
+    """
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == "model name" and value.strip():
-            return value.strip()
-    return platform.processor() or platform.machine() or "unknown"
+        text = ""
+    first = dict(line.partition(":")[::2] for line in text.split("\n\n")[0].splitlines())
+    fields = {key.strip(): value.strip() for key, value in first.items()}
+    name = fields.get("model name", "")
+    if not name:
+        return platform.processor() or platform.machine() or "unknown"
+    if any(character.isdigit() for character in name) or not {"cpu family", "model"} <= fields.keys():
+        return name
+    return f"{name} (family {fields['cpu family']}, model {fields['model']})"
 
 
 def available_cores() -> int:

@@ -179,8 +179,7 @@ def test_a_row_that_is_not_a_number_ends_its_sequence(planned: Callable[[str], P
     def break_rows(profile: int, inputs: Any, wanted: list[str], *rest: Any) -> list[bytes]:
         made: list[bytes] = works(profile, inputs, wanted, *rest)
         return [
-            b"\xff" * len(part) if name == "logits" else part
-            for name, part in zip(wanted, made, strict=True)
+            b"\xff" * len(part) if name == "logits" else part for name, part in zip(wanted, made, strict=True)
         ]
 
     plan.run = break_rows
