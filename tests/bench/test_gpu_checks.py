@@ -35,9 +35,11 @@ def test_each_outcome_is_told_apart(script: ModuleType) -> None:
         ),
         script.Check("no json", python("print('ready')"), measures=True),
         script.Check("no measure", python("raise SystemExit('broken')"), measures=True),
+        script.Check("no peer", python("raise SystemExit('no torch')"), absent=("no torch",)),
     ]
     results = script.run_all(wanted)
     outcomes = ["passed", "failed", "passed", "skipped", "skipped", "skipped", "passed", "failed", "failed"]
+    outcomes.append("skipped")
     assert [result["outcome"] for result in results] == outcomes
     details = [
         "fine",
@@ -49,6 +51,7 @@ def test_each_outcome_is_told_apart(script: ModuleType) -> None:
         {"a": 1},
         "printed no JSON: ready",
         "broken",
+        "no torch",
     ]
     assert [result["detail"] for result in results] == details
 
@@ -66,7 +69,8 @@ def test_its_targets_and_presets_exist(script: ModuleType) -> None:
     assert printed == [" ".join(check.command) for check in script.checks()]
     root = SCRIPT.parents[1]
     with_plans = [check.name for check in script.checks(Path("plans"))]
-    assert with_plans[2:7] == ["kernels", "plans and texts", "decode", "steps", "kernels, memcheck"]
+    measured = ["kernels", "plans and texts", "decode", "steps", "peers", "kernels, memcheck"]
+    assert with_plans[2:8] == measured
     assert '"name": "cuda"' in (root / "CMakePresets.json").read_text()
     assert "add_executable(cuda_kernels" in (root / "cuda" / "CMakeLists.txt").read_text()
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from mtp_rt.bench.peers import hugging_face_generate, llama_cpp
+from mtp_rt.bench.peers.compare import Settings
 from mtp_rt.bench.peers.protocol import Setup
+from mtp_rt.errors import ArgumentError, UnsupportedError
 
 VOCAB = 8
 
@@ -97,3 +99,20 @@ def test_transformers_decodes_what_its_own_forward_pass_prefers(
     scores = system._model(torch.tensor([text])).logits[0, len(prompt) - 1 : -1].float()
     margin = scores.max(dim=-1).values - scores.gather(1, torch.tensor(run.tokens)[:, None])[:, 0]
     assert margin.max() < 0.1  # bfloat16 rounds by width
+
+
+def test_beside_a_gpu_no_peer_stays_on_the_cpu(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        ArgumentError, match=r"llama\.cpp runs on the CPU; beside engine tensorrt use transformers"
+    ):
+        Settings(("transformers", "llama.cpp"), 1, 8, 1, engine="tensorrt")
+    assert Settings(("transformers",), 1, 8, 1, engine="tensorrt").engine == "tensorrt"
+    pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("MTP_RT_CACHE", str(tmp_path))
+    path = hugging_face_generate.prepare(str(tiny_model))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UnsupportedError, match="torch finds no GPU"):
+        hugging_face_generate.load(Setup("transformers", path, threads=1, context=64, engine="tensorrt"))

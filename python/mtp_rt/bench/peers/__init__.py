@@ -21,6 +21,9 @@ ADAPTERS = {
 PEERS = tuple(name for name in ADAPTERS if name != "mtp-rt")
 PLANNED_PEERS = ("openvino-genai",)
 
+GPU_ENGINE = "tensorrt"  # of ours: beside it a peer computes on the GPU, or does not take part
+GPU_PEERS = ("transformers", "transformers-lookup")
+
 
 class System(Protocol):
     """A loaded model that decodes on request."""

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from mtp_rt.bench import measure
-from mtp_rt.bench.peers import PEERS, PLANNED_PEERS, adapter
+from mtp_rt.bench.peers import GPU_ENGINE, GPU_PEERS, PEERS, PLANNED_PEERS, adapter
 from mtp_rt.bench.peers.process import Process
 from mtp_rt.bench.peers.protocol import Run, Setup, Work
 from mtp_rt.errors import ArgumentError
@@ -45,13 +45,19 @@ class Settings:
         """Check the names.
 
         Raises:
-            ArgumentError: a name is unknown, not supported yet, or there is none.
+            ArgumentError: a name is unknown, not supported yet or of another device than our engine's, or
+                there is none.
         """
         for name in self.against:
             if name in PLANNED_PEERS:
                 raise ArgumentError(f"the peer {name} is not supported yet; supported: {', '.join(PEERS)}")
             if name not in PEERS:
                 raise ArgumentError(f"unknown peer {name!r}; supported: {', '.join(PEERS)}")
+            if self.engine == GPU_ENGINE and name not in GPU_PEERS:
+                usable = ", ".join(GPU_PEERS)
+                raise ArgumentError(
+                    f"the peer {name} runs on the CPU; beside engine {GPU_ENGINE} use {usable}"
+                )
         if not self.against:
             raise ArgumentError(f"no peer to compare with; supported: {', '.join(PEERS)}")
 
@@ -116,7 +122,9 @@ def run(
     }
     for name in settings.against:
         progress(f"preparing the model for {name}", 0, 0)
-        setups[name] = Setup(name, adapter(name).prepare(model), settings.threads, context)
+        setups[name] = Setup(
+            name, adapter(name).prepare(model), settings.threads, context, engine=settings.engine
+        )
     probe = measure.BandwidthProbe(settings.threads)
     with contextlib.ExitStack() as stack:
         systems = {name: stack.enter_context(Process(name, setup)) for name, setup in setups.items()}

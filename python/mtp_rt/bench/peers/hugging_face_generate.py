@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from mtp_rt.bench.peers import LOOKUP, hugging_face, sources
+from mtp_rt.bench.peers import GPU_ENGINE, LOOKUP, hugging_face, sources
 from mtp_rt.bench.peers.protocol import Run, Setup
 from mtp_rt.errors import UnsupportedError
 
@@ -31,13 +31,20 @@ def version() -> str:
 
 
 def load(setup: Setup) -> tuple[GenerateSystem, dict[str, object]]:
-    """Return the loaded model and the settings."""
+    """Return the loaded model and the settings.
+
+    Raises:
+        UnsupportedError: our engine computes on a GPU, and torch cannot.
+    """
     transformers, torch = _libraries()
     torch.set_num_threads(setup.threads)
+    device = "cuda" if setup.engine == GPU_ENGINE else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UnsupportedError("transformers: torch finds no GPU; install a build of torch for CUDA")
     model = transformers.AutoModelForCausalLM.from_pretrained(setup.path, dtype=torch.bfloat16).eval()
     options = {"prompt_lookup_num_tokens": DRAFTS} if setup.adapter.endswith(LOOKUP) else {}
-    settings = {"threads": setup.threads, "dtype": "bfloat16", "torch": torch.__version__, **options}
-    return GenerateSystem(torch, model, options), settings
+    settings = {"threads": setup.threads, "device": device, "dtype": "bfloat16", "torch": torch.__version__}
+    return GenerateSystem(torch, model.to(device), options), {**settings, **options}
 
 
 class GenerateSystem:
@@ -50,7 +57,7 @@ class GenerateSystem:
 
     def run(self, prompt: list[int], max_tokens: int) -> Run:
         """Decode greedily. `min_new_tokens` keeps it from stopping at an end token."""
-        ids, watch = self._torch.tensor([prompt]), Watch()
+        ids, watch = self._torch.tensor([prompt], device=self._model.device), Watch()
         started = time.perf_counter()
         with self._torch.inference_mode():
             text = self._model.generate(

@@ -18,7 +18,7 @@ class Setup:
         threads: Threads to compute with.
         context: Tokens of prompt and answer together, at most.
         drafts: "auto" or a number; only our own adapter drafts, peers run plain.
-        engine: What our own adapter runs the model with.
+        engine: What our own adapter runs the model with; beside "tensorrt" peers compute on the GPU, too.
     """
 
     adapter: str
