@@ -1,5 +1,6 @@
 #include "loop/loop_memory.h"
 
+#include <algorithm>
 #include <string>
 
 #include "mtp_rt/error.h"
@@ -57,12 +58,12 @@ void LoopMemory::release(Slot slot, cudaStream_t stream) {
   slots_.upload({&empty, 1}, stream, product(slot, 1));
 }
 
-StepMemory::StepMemory(std::int32_t batch, std::int32_t width, std::int32_t vocab)
+StepMemory::StepMemory(std::int32_t batch, std::int32_t width, std::int32_t depths)
     : batch_(batch),
       width_(width),
       slots_(product(batch, 1)),
-      drafts_(product(batch, width - 1)),
-      parents_(product(batch, width - 1)),
+      drafts_(product(batch, std::max(width - 1, depths))),
+      parents_(drafts_.size()),
       draft_counts_(product(batch, 1)),
       picks_(product(batch, width)),
       tokens_(product(batch, width)),
@@ -73,13 +74,15 @@ StepMemory::StepMemory(std::int32_t batch, std::int32_t width, std::int32_t voca
       positions_(product(batch, width)),
       lengths_(product(batch, 1)),
       tree_(product(batch, width, width)),
-      logits_(product(batch, width, vocab)),
-      scratch_(product(batch, width, vocab)),
+      host_drafts_(drafts_.size()),
+      host_parents_(drafts_.size()),
+      host_counts_(product(batch, 1)),
       host_outcomes_(product(batch, 1)),
-      host_tokens_(product(batch, width)) {}
+      host_tokens_(product(batch, width)),
+      host_drafted_(drafts_.size()) {}
 
-StepRows StepMemory::rows() const noexcept {
-  return {batch_, width_, slots_.data(), drafts_.data(), parents_.data(), draft_counts_.data()};
+StepRows StepMemory::rows(std::int32_t width) const noexcept {
+  return {batch_, width, slots_.data(), drafts_.data(), parents_.data(), draft_counts_.data()};
 }
 
 StepResults StepMemory::results() const noexcept {
@@ -90,8 +93,6 @@ VerifyInputs StepMemory::inputs() const noexcept {
   return {input_tokens_.data(), positions_.data(), lengths_.data(), tree_.data()};
 }
 
-StepScores StepMemory::scores() const noexcept { return {logits_.data(), scratch_.data(), nullptr}; }
-
 void StepMemory::set_slots(std::span<const std::int32_t> slots, cudaStream_t stream) {
   if (slots.size() != slots_.size()) {
     throw ArgumentError("slots: " + std::to_string(slots.size()) + " for a step of " +
@@ -100,11 +101,34 @@ void StepMemory::set_slots(std::span<const std::int32_t> slots, cudaStream_t str
   slots_.upload(slots, stream);
   draft_counts_.fill(0, stream);
   draft_tokens_.fill(0, stream);
+  tokens_.fill(0, stream);
+  if (drafts_.size() == 0) return;
+  drafts_.fill(0, stream);
+  parents_.fill(0, stream);
+}
+
+void StepMemory::put_drafts(std::int32_t sequence, std::int32_t width, std::span<const Token> drafts,
+                            std::span<const std::int32_t> parents) {
+  const std::size_t first = product(sequence, width - 1);
+  std::ranges::copy(drafts, host_drafts_.values().subspan(first).begin());
+  std::ranges::copy(parents, host_parents_.values().subspan(first).begin());
+  host_counts_.values()[product(sequence, 1)] = static_cast<std::int32_t>(drafts.size());
+}
+
+void StepMemory::send_drafts(cudaStream_t stream) {
+  draft_counts_.upload(host_counts_.values(), stream);
+  if (drafts_.size() == 0) return;
+  drafts_.upload(host_drafts_.values(), stream);
+  parents_.upload(host_parents_.values(), stream);
 }
 
 void StepMemory::read_back(cudaStream_t stream) {
   outcomes_.download(host_outcomes_.values(), stream);
   tokens_.download(host_tokens_.values(), stream);
+  if (drafts_.size() > 0) drafts_.download(host_drafted_.values(), stream);
 }
+
+ScoreMemory::ScoreMemory(std::int32_t rows, std::int32_t vocab)
+    : logits_(product(rows, vocab)), scratch_(product(rows, vocab)) {}
 
 }  // namespace mtp_rt::cuda

@@ -41,29 +41,39 @@ class LoopMemory {
   DeviceBuffer<Bias> bias_;
 };
 
-/// Rows, results and inputs of the steps of one batch and width.
+/// Rows, results and inputs of the steps of one batch, and the pinned memory that they pass through.
+///
+/// A step has 1 .. `width` rows of each sequence; `depths` may be drafted behind it.
 class StepMemory {
  public:
-  StepMemory(std::int32_t batch, std::int32_t width, std::int32_t vocab);
+  StepMemory(std::int32_t batch, std::int32_t width, std::int32_t depths);
 
-  [[nodiscard]] StepRows rows() const noexcept;
-  [[nodiscard]] StepResults results() const noexcept;
+  /// The rows of a step of `width`. Drafts of all depths have room in rows(depths + 1).
+  [[nodiscard]] StepRows rows(std::int32_t width) const noexcept;
+  [[nodiscard]] StepRows rows() const noexcept { return rows(width_); }  // of the widest step
+  [[nodiscard]] StepResults results()
+      const noexcept;  // last is what the heads draft behind: DraftScores::next
   [[nodiscard]] VerifyInputs inputs() const noexcept;
-  [[nodiscard]] StepScores scores() const noexcept;  // logits are where verify writes
-  [[nodiscard]] float* logits() const noexcept { return logits_.data(); }
-
-  /// [batch] the token that the heads draft behind: StepResults::last and DraftScores::next.
 
   /// Sets the slots of the next steps [batch], without drafts and tokens to draft behind, behind what
   /// `stream` does.
   void set_slots(std::span<const std::int32_t> slots, cudaStream_t stream);
 
-  /// Enqueues copies of outcomes [batch] and committed tokens [batch, width] into pinned memory.
+  /// A sequence's drafts in a step of `width`, as many as parents: laid into pinned memory for send_drafts().
+  /// The last step's copies have run.
+  void put_drafts(std::int32_t sequence, std::int32_t width, std::span<const Token> drafts,
+                  std::span<const std::int32_t> parents);
+
+  /// Enqueues the copies of what put_drafts() laid there for all sequences.
+  void send_drafts(cudaStream_t stream);
+
+  /// Enqueues copies of outcomes, committed tokens and drafts into pinned memory.
   void read_back(cudaStream_t stream);
 
   /// What read_back() brought, once the stream has come so far.
   [[nodiscard]] std::span<const StepOutcome> outcomes() const noexcept { return host_outcomes_.values(); }
   [[nodiscard]] std::span<const Token> tokens() const noexcept { return host_tokens_.values(); }
+  [[nodiscard]] std::span<const Token> drafted() const noexcept { return host_drafted_.values(); }
 
  private:
   std::int32_t batch_;
@@ -81,10 +91,25 @@ class StepMemory {
   DeviceBuffer<std::int64_t> positions_;
   DeviceBuffer<std::int64_t> lengths_;
   DeviceBuffer<bool> tree_;
-  DeviceBuffer<float> logits_;
-  DeviceBuffer<float> scratch_;
+  PinnedBuffer<Token> host_drafts_;
+  PinnedBuffer<std::int32_t> host_parents_;
+  PinnedBuffer<std::int32_t> host_counts_;
   PinnedBuffer<StepOutcome> host_outcomes_;
   PinnedBuffer<Token> host_tokens_;
+  PinnedBuffer<Token> host_drafted_;
+};
+
+/// Where verify writes the scores of up to `rows` rows; steps that run one after the other share it.
+class ScoreMemory {
+ public:
+  ScoreMemory(std::int32_t rows, std::int32_t vocab);
+
+  [[nodiscard]] StepScores view() const noexcept { return {logits_.data(), scratch_.data(), nullptr}; }
+  [[nodiscard]] float* logits() const noexcept { return logits_.data(); }
+
+ private:
+  DeviceBuffer<float> logits_;
+  DeviceBuffer<float> scratch_;
 };
 
 }  // namespace mtp_rt::cuda

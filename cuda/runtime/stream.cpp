@@ -17,6 +17,11 @@ Stream::Stream() {
 
 void Stream::wait() const { check(cudaStreamSynchronize(get()), "waiting for the GPU"); }
 
+Settled::~Settled() {
+  // What failed is being reported already, or was by the wait before.
+  if (cudaStreamSynchronize(stream_) != cudaSuccess) static_cast<void>(cudaGetLastError());
+}
+
 void Graph::launch(cudaStream_t stream) const {
   check(cudaGraphLaunch(graph_.get(), stream), "launching a graph");
 }

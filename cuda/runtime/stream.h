@@ -29,6 +29,18 @@ class Stream {
   std::unique_ptr<std::remove_pointer_t<cudaStream_t>, DestroyStream> stream_;
 };
 
+/// Waits for a stream when its scope ends, early or not: the GPU may still use memory of that scope.
+class Settled {
+ public:
+  explicit Settled(cudaStream_t stream) : stream_(stream) {}
+  Settled(const Settled&) = delete;
+  Settled& operator=(const Settled&) = delete;
+  ~Settled();
+
+ private:
+  cudaStream_t stream_;
+};
+
 /// Work that was enqueued once, launched as one.
 class Graph {
  public:

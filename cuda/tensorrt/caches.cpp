@@ -98,9 +98,12 @@ void DeviceCaches::keep(Slot slot, std::int32_t base, std::span<const std::int32
   kept_.upload(kept, stream);
   const StepRows rows{1, kMaxWidth, slot_.data(), nullptr, nullptr, nullptr};
   const StepResults results{nullptr, nullptr, kept_.data(), nullptr, outcome_.data()};
+  enqueue_move(layout(), rows, results, stream);
+}
+
+CacheLayout DeviceCaches::layout() const noexcept {
   const auto row_bytes = static_cast<std::int32_t>(sizeof(Half)) * shape_.head_dim;
-  enqueue_move({matrices_.data(), shape_.matrices, shape_.heads, shape_.places, row_bytes}, rows, results,
-               stream);
+  return {matrices_.data(), shape_.matrices, shape_.heads, shape_.places, row_bytes};
 }
 
 void DeviceCaches::check_places(Slot slot, std::int32_t base, std::span<const std::int32_t> offsets) const {

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "engines/cuda/plans.h"
+#include "kernels/copy_rows.h"
 #include "kernels/step_types.h"
 #include "runtime/memory.h"
 #include "tensorrt/runtime.h"
@@ -21,6 +22,9 @@ class DeviceCaches final : public PlanCaches {
   DeviceCaches(std::shared_ptr<Runtime> runtime, const PlanCacheShape& shape);
 
   void keep(Slot slot, std::int32_t base, std::span<const std::int32_t> offsets) override;
+
+  /// As enqueue_move() takes them, for steps whose slots are those of the caches.
+  [[nodiscard]] CacheLayout layout() const noexcept;
 
   [[nodiscard]] const PlanCacheShape& shape() const noexcept { return shape_; }
 

@@ -22,6 +22,8 @@ class TensorRtDevice final : public PlanDevice {
   [[nodiscard]] std::unique_ptr<Plan> open_plan(const std::string& file, std::span<const std::byte> plan,
                                                 std::span<const PlanCacheNames> caches) override;
 
+  [[nodiscard]] std::unique_ptr<DeviceLoop> make_loop(const PlanLoopModel& model) override;
+
  private:
   Device gpu_;
   std::shared_ptr<Runtime> runtime_;

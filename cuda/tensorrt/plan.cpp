@@ -4,27 +4,11 @@
 #include <utility>
 
 #include "mtp_rt/error.h"
+#include "tensorrt/file_errors.h"
 #include "tensorrt/tensors.h"
 
 namespace mtp_rt::cuda {
 namespace {
-
-constexpr std::size_t kLeastBytes = 256;  // of a tensor's memory: TensorRT takes no null, even for no values
-
-/// Waits for the stream when a call ends early: the GPU may still read and write the caller's memory.
-class Settled {
- public:
-  explicit Settled(cudaStream_t stream) : stream_(stream) {}
-  Settled(const Settled&) = delete;
-  Settled& operator=(const Settled&) = delete;
-  ~Settled() {
-    // What failed is being reported already, or was by the wait before.
-    if (cudaStreamSynchronize(stream_) != cudaSuccess) static_cast<void>(cudaGetLastError());
-  }
-
- private:
-  cudaStream_t stream_;
-};
 
 DeviceBuffer<std::byte> scratch_of(const nvinfer1::ICudaEngine& engine) {
   return DeviceBuffer<std::byte>(
@@ -48,37 +32,38 @@ TensorRtPlan::TensorRtPlan(std::shared_ptr<Runtime> runtime, std::string file,
     });
     staged_.push_back({value_bytes(*engine_, tensor.name), is_cache, 0, {}});
   }
-  try {
-    scratch_ = scratch_of(*engine_);
-  } catch (const CapacityError& error) {
-    throw CapacityError(file_ + ": " + error.what());
-  }
+  with_file(file_, [&] { scratch_ = scratch_of(*engine_); });
 }
 
 void TensorRtPlan::run(const PlanCall& call) {
   check_inputs(call.inputs);
   runtime_->forget_errors();
-  try {
-    run_call(call);
-  } catch (const CapacityError& error) {
-    throw CapacityError(file_ + ": " + error.what());
-  } catch (const EngineError& error) {
-    throw EngineError(file_ + ": " + error.what());
-  }
+  with_file(file_, [&] { run_call(call); });
 }
 
 Execution& TensorRtPlan::execution(std::int32_t profile) {
-  if (profile < 0 || profile >= std::ssize(executions_)) {
-    throw ArgumentError("profile: " + std::to_string(profile) + ", and " + file_ + " has " +
-                        std::to_string(executions_.size()));
-  }
+  check_profile(profile);
   std::unique_ptr<Execution>& execution = executions_[static_cast<std::size_t>(profile)];
-  if (execution == nullptr) {
-    execution = std::make_unique<Execution>(*runtime_, *engine_, profile,
-                                            std::span(scratch_.data(), scratch_.size()));
-    runtime_->stream().wait();
-  }
+  if (execution == nullptr) execution = make_execution(profile);
   return *execution;
+}
+
+std::unique_ptr<Execution> TensorRtPlan::make_execution(std::int32_t profile) {
+  check_profile(profile);
+  auto execution =
+      std::make_unique<Execution>(*runtime_, *engine_, profile, std::span(scratch_.data(), scratch_.size()));
+  runtime_->stream().wait();
+  return execution;
+}
+
+std::size_t TensorRtPlan::value_bytes_of(const std::string& tensor) const {
+  return value_bytes(*engine_, tensor);
+}
+
+void TensorRtPlan::check_profile(std::int32_t profile) const {
+  if (profile >= 0 && profile < std::ssize(executions_)) return;
+  throw ArgumentError("profile: " + std::to_string(profile) + ", and " + file_ + " has " +
+                      std::to_string(executions_.size()));
 }
 
 void TensorRtPlan::run_call(const PlanCall& call) {

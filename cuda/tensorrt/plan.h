@@ -32,6 +32,15 @@ class TensorRtPlan final : public Plan {
   /// Throws ArgumentError if there is no such profile.
   [[nodiscard]] Execution& execution(std::int32_t profile);
 
+  /// Another execution with a profile, for shapes and addresses of its own; it shares the memory for values
+  /// in between, and the plan outlives it. Waits, throws as execution().
+  [[nodiscard]] std::unique_ptr<Execution> make_execution(std::int32_t profile);
+
+  /// Bytes of a value of one of tensors().
+  [[nodiscard]] std::size_t value_bytes_of(const std::string& tensor) const;
+
+  [[nodiscard]] const std::string& file() const noexcept { return file_; }
+
  private:
   struct Staged {
     std::size_t value_bytes = 0;
@@ -40,6 +49,7 @@ class TensorRtPlan final : public Plan {
     DeviceBuffer<std::byte> memory;  // at least as many
   };
 
+  void check_profile(std::int32_t profile) const;
   void check_inputs(std::span<const PlanInput> inputs) const;
   void run_call(const PlanCall& call);
   void put_inputs(Execution& execution, std::span<const PlanInput> inputs);

@@ -13,6 +13,9 @@
 
 namespace mtp_rt::cuda {
 
+inline constexpr std::size_t kLeastBytes =
+    256;  ///< Of a tensor's memory: TensorRT takes no null, even for no values.
+
 /// Throws ModelFormatError if one is of a kind that calls cannot give or take: in the host's memory, not in
 /// rows, of values smaller than a byte, with a name that is not plain text.
 [[nodiscard]] std::vector<PlanTensor> tensors_of(const nvinfer1::ICudaEngine& engine,

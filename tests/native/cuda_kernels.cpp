@@ -49,7 +49,8 @@ void put_drafts(const StepRows& rows, std::size_t sequence, const DraftTree& tre
 void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
   Random random(static_cast<unsigned>(vocab));
   LoopMemory loop(kBatch, kContext, vocab);
-  StepMemory step(kBatch, kWidth, vocab);
+  StepMemory step(kBatch, kWidth, 0);
+  const ScoreMemory scores(kBatch * kWidth, vocab);
   std::vector<Expected> sequences(kBatch);
   std::vector<std::int32_t> slots;
   for (Expected& sequence : sequences) {
@@ -62,7 +63,7 @@ void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
   stream.wait();
   const auto enqueue = [&](cudaStream_t s) {
     enqueue_lay_rows(loop.view(), step.rows(), step.inputs(), s);
-    enqueue_pick(loop.view(), step.rows(), step.scores(), step.results().picks, s);
+    enqueue_pick(loop.view(), step.rows(), scores.view(), step.results().picks, s);
     enqueue_commit(loop.view(), step.rows(), step.results(), s);
     step.read_back(s);
   };
@@ -74,7 +75,7 @@ void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
       DraftTree tree;
       const std::vector<Token> picks = make_step(sequences[b], tree, logits, random);
       if (!sequences[b].ended) expected[b] = sequences[b].take(tree, picks);
-      put<float>(step.logits() + b * logits.size(), logits, stream);
+      put<float>(scores.logits() + b * logits.size(), logits, stream);
       put_drafts(step.rows(), b, tree, stream);
     }
     if (round == 0) {
@@ -102,7 +103,7 @@ void check_drafts(std::int32_t scored, const Stream& stream) {
   DeviceBuffer<Token> device_ids(ids.size());
   DeviceBuffer<float> device_scores(ids.size());
   LoopMemory loop(1, kContext, vocab);
-  StepMemory step(1, kWidth, vocab);
+  StepMemory step(1, kWidth, 0);
   const Request request = make_request(vocab, random);
   loop.admit(0, request, request.prompt, stream.get());
   step.set_slots(std::vector<std::int32_t>{0}, stream.get());
@@ -137,7 +138,7 @@ void check_copies(std::int32_t row_bytes, const Stream& stream) {
   DeviceBuffer<std::uint16_t> memory(cache.size());
   DeviceBuffer<std::uint16_t> to(static_cast<std::size_t>(2 * units));
   DeviceBuffer<void*> matrices(1);
-  StepMemory step(1, kWidth, 8);
+  StepMemory step(1, kWidth, 0);
   memory.upload(cache, stream.get());
   void* matrix = memory.data();
   matrices.upload({&matrix, 1}, stream.get());
