@@ -6,10 +6,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <map>
-
-#include "kernels/copy_rows.h"
-#include "kernels/kernels.h"
+#include <utility>
+#include <vector>
 
 namespace mtp_rt::testing {
 namespace {
@@ -24,7 +24,29 @@ std::map<std::uintptr_t, std::size_t>& allocations() {
 
 std::uintptr_t address(const void* memory) { return reinterpret_cast<std::uintptr_t>(memory); }
 
+using Work = std::function<bool()>;
+
+/// What has been captured; a graph is no more.
+struct Captured {
+  std::vector<Work> works;
+};
+
+Captured* capturing = nullptr;
+std::vector<Work> launched;  // runs when something else does, or is waited for
+bool failed = false;
+
+/// Everything launched before.
+void catch_up() {
+  for (const Work& work : std::exchange(launched, {})) failed = !work() || failed;
+}
+
+std::map<std::uintptr_t, std::size_t>& pinned() {
+  static std::map<std::uintptr_t, std::size_t> sizes;
+  return sizes;
+}
+
 cudaError_t allocate(void** memory, std::size_t bytes) {
+  if (capturing != nullptr) return cudaErrorStreamCaptureUnsupported;
   if (bytes > gpu_free_bytes()) return cudaErrorMemoryAllocation;
   // No rounding up but to the alignment: the sanitizer's guards follow at once.
   *memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
@@ -32,6 +54,34 @@ cudaError_t allocate(void** memory, std::size_t bytes) {
   allocations()[address(*memory)] = bytes;
   gpu_free_bytes() -= bytes;
   return cudaSuccess;
+}
+
+cudaError_t allocate_pinned(void** memory, std::size_t bytes) {
+  if (capturing != nullptr) return cudaErrorStreamCaptureUnsupported;
+  *memory = std::malloc(bytes);
+  pinned()[address(*memory)] = bytes;
+  return cudaSuccess;
+}
+
+cudaError_t release_pinned(void* memory) {
+  if (pinned().erase(address(memory)) == 0) return cudaErrorInvalidValue;
+  std::free(memory);
+  return cudaSuccess;
+}
+
+/// A captured copy reads host memory whenever the graph runs.
+bool is_host_memory(const void* memory, std::size_t bytes) {
+  if (capturing == nullptr) return !is_gpu_memory(memory, 1);
+  auto after = pinned().upper_bound(address(memory));
+  if (after == pinned().begin()) return false;
+  --after;
+  return address(memory) + bytes <= after->first + after->second;
+}
+
+cudaError_t wait() {
+  if (capturing != nullptr) return cudaErrorStreamCaptureUnsupported;
+  catch_up();
+  return std::exchange(failed, false) ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 cudaError_t release(void* memory) {
@@ -50,7 +100,20 @@ std::size_t& gpu_free_bytes() {
   return bytes;
 }
 
-std::size_t gpu_allocations() { return allocations().size(); }
+std::size_t gpu_allocations() { return allocations().size() + pinned().size(); }
+
+std::int32_t& graphs_captured() {
+  static std::int32_t count = 0;
+  return count;
+}
+
+bool is_capturing() { return capturing != nullptr; }
+
+void on_gpu(std::function<bool()> work) {
+  if (capturing != nullptr) return capturing->works.push_back(std::move(work));
+  catch_up();
+  failed = !work() || failed;
+}
 
 bool is_gpu_memory(const void* memory, std::size_t bytes) {
   auto after = allocations().upper_bound(address(memory));
@@ -61,25 +124,7 @@ bool is_gpu_memory(const void* memory, std::size_t bytes) {
 
 }  // namespace mtp_rt::testing
 
-namespace mtp_rt::cuda {
-
-void enqueue_move(const CacheLayout& cache, const StepRows& rows, const StepResults& results,
-                  cudaStream_t /*stream*/) {
-  const std::int32_t columns = cache.heads * cache.row_bytes / 2;
-  for (std::int32_t matrix = 0; matrix < cache.count; ++matrix) {
-    for (std::int32_t sequence = 0; sequence < rows.batch; ++sequence) {
-      for (std::int32_t column = 0; column < columns; ++column) {
-        move_column<std::uint16_t>(cache, rows, results, matrix, sequence, column);
-      }
-    }
-  }
-}
-
-}  // namespace mtp_rt::cuda
-
-using mtp_rt::testing::allocate;
-using mtp_rt::testing::is_gpu_memory;
-using mtp_rt::testing::release;
+using namespace mtp_rt::testing;
 
 extern "C" {
 
@@ -89,12 +134,15 @@ cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t) {
 }
 cudaError_t cudaFree(void* memory) { return release(memory); }
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t) { return release(memory); }
-cudaError_t cudaMallocHost(void**, std::size_t) { return cudaErrorNotSupported; }
-cudaError_t cudaFreeHost(void*) { return cudaErrorNotSupported; }
+cudaError_t cudaMallocHost(void** memory, std::size_t bytes) { return allocate_pinned(memory, bytes); }
+cudaError_t cudaFreeHost(void* memory) { return release_pinned(memory); }
 
 cudaError_t cudaMemsetAsync(void* memory, int value, std::size_t bytes, cudaStream_t) {
   if (!is_gpu_memory(memory, bytes)) return cudaErrorInvalidValue;
-  std::memset(memory, value, bytes);
+  on_gpu([=] {
+    std::memset(memory, value, bytes);
+    return true;
+  });
   return cudaSuccess;
 }
 
@@ -102,9 +150,13 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
                             cudaStream_t) {
   if (bytes == 0) return cudaSuccess;
   const bool upload = kind == cudaMemcpyHostToDevice;
-  if (!is_gpu_memory(upload ? to : from, bytes) || is_gpu_memory(upload ? from : to, 1))
+  if (!is_gpu_memory(upload ? to : from, bytes) || !is_host_memory(upload ? from : to, bytes)) {
     return cudaErrorInvalidValue;
-  std::memcpy(to, from, bytes);
+  }
+  on_gpu([=] {
+    std::memcpy(to, from, bytes);
+    return true;
+  });
   return cudaSuccess;
 }
 
@@ -133,15 +185,33 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   std::free(stream);
   return cudaSuccess;
 }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return wait(); }
 
-// Nothing is captured here.
-cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) { return cudaErrorNotSupported; }
-cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t*) { return cudaErrorNotSupported; }
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t*, cudaGraph_t, unsigned long long) {
-  return cudaErrorNotSupported;
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode) {
+  if (capturing != nullptr) return cudaErrorStreamCaptureUnsupported;
+  capturing = new Captured;
+  return cudaSuccess;
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t, cudaStream_t) { return cudaErrorNotSupported; }
-cudaError_t cudaGraphDestroy(cudaGraph_t) { return cudaErrorNotSupported; }
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t) { return cudaErrorNotSupported; }
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t* graph) {
+  *graph = reinterpret_cast<cudaGraph_t>(std::exchange(capturing, nullptr));
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  *executable = reinterpret_cast<cudaGraphExec_t>(new Captured(*reinterpret_cast<Captured*>(graph)));
+  ++mtp_rt::testing::graphs_captured();
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t) {
+  const auto& works = reinterpret_cast<Captured*>(graph)->works;
+  launched.insert(launched.end(), works.begin(), works.end());
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete reinterpret_cast<Captured*>(graph);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+  delete reinterpret_cast<Captured*>(graph);
+  return cudaSuccess;
+}
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "fake_cuda.h"
+#include "fake_model.h"
 #include "tensorrt_stubs.h"
 
 namespace mtp_rt::testing {
@@ -170,7 +171,10 @@ class RuntimeBody final : public StubRuntime {
 
   void setGpuAllocator(IGpuAllocator* allocator) noexcept override { library_.allocator = allocator; }
   nvinfer1::ICudaEngine* deserializeCudaEngine(const void* blob, std::size_t size) noexcept override {
-    if (std::string_view(static_cast<const char*>(blob), size) != "plan") {
+    const std::string_view words(static_cast<const char*>(blob), size);
+    const ModelPlan model(words);
+    if (!model.kind.empty()) return open_model(model, library_.logger);
+    if (words != "plan") {
       library_.say("no plan of ours");
       return nullptr;
     }

@@ -13,6 +13,7 @@
 #include "calls.h"
 #include "fake_cuda.h"
 #include "fake_tensorrt.h"
+#include "loop_checks.h"
 #include "mtp_rt/error.h"
 #include "tensorrt/entry.h"
 #include "tensorrt/plan.h"
@@ -152,6 +153,7 @@ void check_all() {
   }
   check_enqueue(library);
   check_lifetimes(library);
+  check_loops();
   expect(testing::gpu_allocations() == 0,
          std::to_string(testing::gpu_allocations()) + " allocations were not freed");
   void* other = ::dlopen("libdl.so.2", RTLD_NOW | RTLD_LOCAL);
