@@ -184,8 +184,6 @@ void check_penalties() {
   LoopModel model({"draft 0 1"}, 1, 2);
   model.start();
   PlainText plain = plain_text({1, 2}, 30);
-  PlainText other = plain_text({1, 2}, 30);
-  other.request.params.presence_penalty = 9.0F;
   model.admit(0, plain);
   const auto step = [&](Slot slot, PlainText& text) {
     Random random(5);
@@ -194,8 +192,13 @@ void check_penalties() {
     check_step(results.front(), text, tree, 4, "penalties of slot " + std::to_string(slot));
   };
   step(0, plain);
-  const std::int32_t before = testing::graphs_captured();
+  PlainText other = plain_text({1, 2}, 30);
   model.admit(1, other);
+  step(1, other);
+  other = plain_text({1, 2}, 30);
+  other.request.params.presence_penalty = 9.0F;
+  const std::int32_t before = testing::graphs_captured();
+  model.admit(1, other);  // instead of the one before
   while (!plain.has_ended() || !other.has_ended()) {
     if (!plain.has_ended()) step(0, plain);
     if (!other.has_ended()) step(1, other);
