@@ -1,6 +1,7 @@
 // One plan's call in the steps of a loop: shapes and addresses for good.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>

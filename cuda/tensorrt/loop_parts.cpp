@@ -8,7 +8,7 @@
 namespace mtp_rt::cuda {
 namespace {
 
-const PlanLoopModel& checked(const PlanLoopModel& model) {
+PlanLoopModel checked(const PlanLoopModel& model) {
   check_loop(model);
   return model;
 }

@@ -1,6 +1,7 @@
 // What a step of the loop is asked for, checked before the GPU sees it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 

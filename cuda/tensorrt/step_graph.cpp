@@ -1,6 +1,6 @@
 #include "tensorrt/step_graph.h"
 
-#include <utility>
+#include <algorithm>
 
 #include "kernels/kernels.h"
 
