@@ -80,6 +80,7 @@ def engine_checks(plans: str) -> list[Check]:
     return [
         Check("plans and texts", tests),
         Check("decode", decode, measures=True),
+        Check("decode, host's steps", ("env", "MTP_RT_DEVICE_LOOP=0", *decode), measures=True),
         Check("steps", ("mtp-rt", "bench", "steps", *options), measures=True),
         Check(
             "peers",

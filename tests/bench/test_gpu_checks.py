@@ -69,8 +69,8 @@ def test_its_targets_and_presets_exist(script: ModuleType) -> None:
     assert printed == [" ".join(check.command) for check in script.checks()]
     root = SCRIPT.parents[1]
     with_plans = [check.name for check in script.checks(Path("plans"))]
-    measured = ["kernels", "plans and texts", "decode", "steps", "peers", "kernels, memcheck"]
-    assert with_plans[2:8] == measured
+    engine = ["plans and texts", "decode", "decode, host's steps", "steps", "peers"]
+    assert with_plans[2:9] == ["kernels", *engine, "kernels, memcheck"]
     assert '"name": "cuda"' in (root / "CMakePresets.json").read_text()
     assert "add_executable(cuda_kernels" in (root / "cuda" / "CMakeLists.txt").read_text()
 

@@ -138,6 +138,16 @@ def test_what_the_loop_cannot_hold_is_stepped_on_the_host(
     assert run(looped, request)[0] == run(stepped, request)[0]
 
 
+def test_the_loop_can_be_left_out(planned: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = planned("recurrent")
+    monkeypatch.setenv("MTP_RT_DEVICE_LOOP", "0")
+    with pytest.raises(RuntimeError, match="no loop"):
+        in_loop(plan_device.open_plans(folder, loop=True), 0)
+    monkeypatch.setenv("MTP_RT_DEVICE_LOOP", "off")
+    with pytest.raises(ArgumentError, match="MTP_RT_DEVICE_LOOP is 'off'; 0 steps on the host, 1 on the dev"):
+        plan_device.open_plans(folder, loop=True)
+
+
 def test_heads_that_attend_are_left_to_the_host(planned: Callable[[str], Path]) -> None:
     engine = plan_device.open_plans(planned("fastmtp"), loop=True)
     with pytest.raises(RuntimeError, match="no loop"):

@@ -1,9 +1,11 @@
 #include "engines/tensorrt/engine.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/sha256.h"
@@ -47,6 +49,16 @@ std::size_t plan_bytes(const ModelDir& model, const std::string& name) {
   return tensor.dtype == DType::f32 ? tensor.bytes.size() / 2 : tensor.bytes.size();
 }
 
+/// Whether steps may run on the device: MTP_RT_DEVICE_LOOP is not 0.
+bool loops_on_device() {
+  const char* wanted = std::getenv("MTP_RT_DEVICE_LOOP");
+  const std::string_view text = wanted == nullptr ? "" : wanted;
+  if (text.empty() || text == "1") return true;
+  if (text == "0") return false;
+  throw ArgumentError("MTP_RT_DEVICE_LOOP is '" + std::string(text) +
+                      "'; 0 steps on the host, 1 on the device");
+}
+
 class TensorRt final : public graphs::Backend {
  public:
   TensorRt(std::unique_ptr<cuda::PlanDevice> device, std::shared_ptr<const ModelDir> model,
@@ -66,6 +78,7 @@ class TensorRt final : public graphs::Backend {
 
   [[nodiscard]] std::unique_ptr<DeviceLoop> make_loop(const EngineInfo& info,
                                                       const graphs::LoopHeads& heads) override {
+    if (!loops_on_device()) return nullptr;
     const PlanGraph& verify = *opened_.at("verify");
     cuda::PlanLoopModel loop;
     loop.slots = info.slots;
