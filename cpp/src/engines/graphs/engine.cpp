@@ -50,8 +50,8 @@ class GraphEngine final : public Engine, public Timed {
 
   void verify(std::span<const VerifyRow> rows, const VerifyOutputs& outputs) override {
     const auto start = Clock::now();
-    for (const VerifyRow& row : rows) check_not_in_loop(row.slot);
     VerifyPlan plan = plan_verify(rows, info_, [this](Slot slot) { return length(slot); });
+    for (const VerifyRow& row : rows) check_not_in_loop(row.slot);
     check_outputs(plan, outputs, info_);
     if (!plan.state_rows.empty() && (!outputs.taps.empty() || state_is_fused_)) {
       throw UnsupportedError(
@@ -83,10 +83,10 @@ class GraphEngine final : public Engine, public Timed {
 
   void draft(std::span<const DraftRow> rows, const DraftOutputs& outputs) override {
     if (!heads_) throw UnsupportedError("draft: the model has no extra heads; mtp-rt distill makes some");
+    const std::vector<HeadRow> planned =
+        plan_draft(rows, outputs, info_, [this](Slot slot) { return length(slot); });
     for (const DraftRow& row : rows) check_not_in_loop(row.slot);
-    for (const HeadRow& row : plan_draft(rows, outputs, info_, [this](Slot slot) { return length(slot); })) {
-      heads_->draft(row, outputs);
-    }
+    for (const HeadRow& row : planned) heads_->draft(row, outputs);
   }
 
   void release(Slot slot) override {
