@@ -14,6 +14,12 @@ namespace {
 
 constexpr float kOwnChance = 0.5F;  // of every draft: sources go by what became of those before
 
+/// The sequences of a step that run in one place, and where their results go.
+struct Part {
+  std::vector<Sequence*> sequences;
+  std::vector<StepResult*> results;
+};
+
 }  // namespace
 
 std::unique_ptr<Stepper> make_stepper(Engine& engine, StepperOptions options) {
@@ -35,15 +41,15 @@ bool DeviceStepper::runs_in_loop(const Sequence& sequence) const noexcept {
 
 std::vector<StepResult> DeviceStepper::step(std::span<Sequence* const> sequences) {
   std::vector<StepResult> results(sequences.size());
-  std::vector<Sequence*> here[2];
-  std::vector<StepResult*> theirs[2];
+  Part host;
+  Part loop;
   for (std::size_t i = 0; i < sequences.size(); ++i) {
-    const std::size_t place = runs_in_loop(*sequences[i]) ? 1 : 0;
-    here[place].push_back(sequences[i]);
-    theirs[place].push_back(&results[i]);
+    Part& part = runs_in_loop(*sequences[i]) ? loop : host;
+    part.sequences.push_back(sequences[i]);
+    part.results.push_back(&results[i]);
   }
-  if (!here[0].empty()) step_on_host(here[0], theirs[0]);
-  if (!here[1].empty()) step_in_loop(here[1], theirs[1]);
+  if (!host.sequences.empty()) step_on_host(host.sequences, host.results);
+  if (!loop.sequences.empty()) step_in_loop(loop.sequences, loop.results);
   return results;
 }
 

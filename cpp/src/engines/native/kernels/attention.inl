@@ -150,7 +150,8 @@ struct AttendQ8 {
     return greatest * (1.0F / 32767.0F);
   }
 
-  /// Sums over positions for 16 of a panel's dimensions: as many sums as stay in registers.
+  /// Sums over positions for 16 of a panel's dimensions: half the sums at a time, which registers hold
+  /// sooner.
   template <int kQueries>
   static void weigh_half(const std::int8_t* values, int pairs, const std::int32_t (*codes)[kContextBlock / 2],
                          const float* unit, float* const* out) {
