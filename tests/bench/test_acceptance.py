@@ -155,6 +155,15 @@ def test_more_drafts_than_heads() -> None:
     acceptance.check_heads(0, acceptance.Settings(SamplingParams(), 3, "lookup"))
 
 
+def test_all_drafts_of_all_texts_fit_into_a_call() -> None:
+    """Oracle: the rows of such a call, of which prompts may take a quarter."""
+    for rows in (1, 7, 64, 128):
+        for drafts in (1, 4, 15):
+            texts = acceptance.side_by_side(rows, drafts)
+            assert texts == 1 or texts * (1 + drafts) + max(1, rows // 4) <= rows
+            assert (texts + 1) * (1 + drafts) > rows - max(1, rows // 4)
+
+
 def test_seeds_stay_in_range() -> None:
     settings = acceptance.Settings(SamplingParams(seed=2**64 - 1), 1, "lookup")
     assert [settings.seed_of(index) for index in (0, 1)] == [2**64 - 1, 0]

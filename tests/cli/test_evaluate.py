@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,41 @@ def test_lookup(command: Command, tiny_model: Path, prompts: str) -> None:
     steps = [figures["tokens_per_step"] for figures in several["per_source"].values()]
     assert several["mean_tokens_per_step"] == pytest.approx(sum(steps) / 2, abs=1e-4)
     assert (several["drafts"], several["draft_source"]) == (3, "lookup")
+
+
+def test_prompts_beside_a_text_take_none_of_its_drafts(
+    command: Command, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Oracle: the same texts one at a time. A long prompt comes whenever one of two others ends."""
+    long = " ".join(f"word {i}" for i in range(60))
+    lines = [{"prompt": f"{long} {turn}", "source": "long"} for turn in range(6)]
+    file = tmp_path / "long.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    arguments = [
+        "--model",
+        str(tiny_model),
+        "--prompts",
+        str(file),
+        "--drafts",
+        "15",
+        "--ignore-eos",
+        "--json",
+    ]
+    several, alone = (
+        command("evaluate", *arguments, "--draft-source", "lookup", "-n", "24", "--slots", slots).json
+        for slots in ("6", "1")
+    )
+    assert several["per_source"] == alone["per_source"]
+
+
+def test_auto_copies_too(command: Command, tiny_with_heads: Callable[..., Path], prompts: str) -> None:
+    """Oracle: heads that learned nothing, alone; only copies can bring more."""
+    model = str(tiny_with_heads("recurrent"))
+    arguments = ["--model", model, "--prompts", prompts, "-n", "60", "--ignore-eos", "--json"]
+    auto = command("evaluate", *arguments).json
+    heads = command("evaluate", *arguments, "--draft-source", "heads").json
+    assert (auto["drafts"], auto["draft_source"]) == (heads["drafts"], "auto")
+    assert auto["steps"] < heads["steps"]
 
 
 def test_the_table_has_a_line_for_each_source(command: Command, tiny_model: Path, prompts: str) -> None:

@@ -100,7 +100,12 @@ void check_plan() {
   auto shares = plan(32, 6, {});
   demand(is(shares[0], 6, 0) && is(shares[1], 1, 7) && is(shares[2], 1, 0), "plain shares");
   shares = plan(5, 6, {});
-  demand(is(shares[0], 3, 0) && is(shares[1], 1, 0) && is(shares[2], 1, 0), "decoding comes first");
+  demand(is(shares[0], 1, 0) && is(shares[1], 1, 2) && is(shares[2], 1, 0), "decoding comes first");
+  shares = plan(16, 16, std::vector<double>(32, 1.0));
+  demand(is(shares[0], 7, 0) && is(shares[1], 1, 7) && is(shares[2], 1, 0),
+         "a prompt takes fixed drafts' rows");
+  shares = plan(12, 16, {});
+  demand(is(shares[0], 3, 0) && is(shares[1], 1, 7), "drafts leave a prompt no rows");
   shares = plan(1, 6, {});
   demand(is(shares[0], 0, 0) && is(shares[1], 1, 0) && is(shares[2], 0, 0), "one row");
   shares = plan(32, 6, std::vector<double>(32, 1.0));

@@ -11,30 +11,56 @@ namespace {
 // Drafting has to promise this much over not drafting: estimates are noisy, and the best of many flatters.
 constexpr double kLeastGain = 1.01;
 
+constexpr std::int32_t kPromptShare = 4;  // of this many rows, one is for prompts, whatever others draft
+
 /// A node that an adaptive sequence could add to its share.
 struct Candidate {
   std::size_t sequence = 0;
   float chance = 0.0F;
 };
 
-/// Gives pending rows; returns the rows that are left.
-std::int32_t share_pending(std::span<Sequence* const> sequences, const RowLimits& limits,
-                           std::vector<RowShare>& shares) {
-  std::int32_t left = limits.max_rows;
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    if (sequences[i]->pending() > 1 || left == 0) continue;
+/// Gives a row to each sequence that decodes, while there are some; returns the rows that are left.
+std::int32_t share_last_tokens(std::span<Sequence* const> sequences, std::int32_t left,
+                               std::vector<RowShare>& shares) {
+  for (std::size_t i = 0; i < sequences.size() && left > 0; ++i) {
+    if (sequences[i]->pending() > 1) continue;
     shares[i].pending = 1;
     --left;
   }
-  std::int32_t chunk = limits.prefill_chunk;
+  return left;
+}
+
+/// Rows that drafts of fixed number are to have, whatever prompts come beside them.
+std::int32_t fixed_drafts(std::span<Sequence* const> sequences, std::span<const RowShare> shares) {
+  std::size_t drafts = 0;
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const Sequence& sequence = *sequences[i];
+    if (shares[i].pending == 1 && !sequence.request().drafts.adaptive) {
+      drafts += sequence.proposal().chances.size();
+    }
+  }
+  return static_cast<std::int32_t>(drafts);
+}
+
+/// Gives `rows` rows of prompts; returns those that are left.
+std::int32_t share_prompts(std::span<Sequence* const> sequences, std::int32_t rows,
+                           std::vector<RowShare>& shares) {
   for (std::size_t i = 0; i < sequences.size(); ++i) {
     if (sequences[i]->pending() == 1) continue;
-    const std::int32_t rows = std::min({sequences[i]->pending(), chunk, left});
-    shares[i].pending = rows;
-    chunk -= rows;
-    left -= rows;
+    shares[i].pending = std::min(sequences[i]->pending(), rows);
+    rows -= shares[i].pending;
   }
-  return left;
+  return rows;
+}
+
+/// Gives pending rows; returns the rows that are left.
+std::int32_t share_pending(std::span<Sequence* const> sequences, const RowLimits& limits,
+                           std::vector<RowShare>& shares) {
+  const std::int32_t left = share_last_tokens(sequences, limits.max_rows, shares);
+  const std::int32_t least = std::min(left, std::max(1, limits.max_rows / kPromptShare));
+  const std::int32_t beside_drafts = std::max(least, left - fixed_drafts(sequences, shares));
+  const std::int32_t rows = std::min(beside_drafts, limits.prefill_chunk);
+  return left - rows + share_prompts(sequences, rows, shares);
 }
 
 /// Adds at most `left` nodes, likeliest first, up to the number that promises most tokens per time. The call

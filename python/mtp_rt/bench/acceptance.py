@@ -22,7 +22,7 @@ class Settings:
     Attributes:
         params: How tokens are chosen and where a text ends. Prompt i gets seed + i.
         drafts: Tokens drafted in every step.
-        source: "heads" or "lookup".
+        source: "heads", "lookup", or "auto" for what decoding drafts from: both where the model has heads.
     """
 
     params: SamplingParams
@@ -103,7 +103,8 @@ def run(
     """Return the result of `mtp-rt evaluate` (docs/benchmarks.md), and the texts it counted.
 
     Args:
-        engine: Its slots are prompts decoded side by side; that changes no count.
+        engine: Its slots are prompts decoded side by side, as many as its rows leave all drafts to; that
+            changes no count.
         end_tokens: The model's own end tokens.
         items: Prompts.
         settings: What to run.
@@ -122,7 +123,10 @@ def run(
         for index, item in enumerate(items)
     ]
     texts = session.decode(
-        _core.Scheduler(engine), requests, lambda done: progress("decoding", done, len(requests))
+        _core.Scheduler(engine),
+        requests,
+        lambda done: progress("decoding", done, len(requests)),
+        together=side_by_side(engine.info.max_rows, settings.drafts),
     ).requests
     total = Counts(settings.drafts)
     by_source: dict[str, Counts] = {}
@@ -136,6 +140,14 @@ def run(
         "per_source": per_source,
     }
     return result, [text.tokens for text in texts]
+
+
+def side_by_side(max_rows: int, drafts: int) -> int:
+    """Return how many texts can go on in a call of `max_rows` rows with all their drafts.
+
+    A quarter of the rows is for prompts that come beside them (cpp/src/decode/row_plan.h).
+    """
+    return max(1, (max_rows - max(1, max_rows // 4)) // (1 + drafts))
 
 
 def check_heads(extra_heads: int, settings: Settings) -> None:

@@ -36,7 +36,10 @@ def check(settings: Settings) -> None:
         UnsupportedError: only heads can.
     """
     if settings.source != "heads":
-        raise UnsupportedError(f"--teacher-forced asks heads, but the drafts come from {settings.source}")
+        raise UnsupportedError(
+            f"--teacher-forced asks heads at every position, but the drafts come from {settings.source}: "
+            "add --draft-source heads"
+        )
 
 
 def run(

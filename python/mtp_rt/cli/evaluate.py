@@ -26,7 +26,7 @@ LOOKUP_DRAFTS = 4
 EXAMPLES = options.examples(
     "mtp-rt evaluate",
     "mtp-rt evaluate --prompts mtp_bench.jsonl --drafts 4 --json",
-    "mtp-rt evaluate --temperature 0.7 --seed 1 --teacher-forced",
+    "mtp-rt evaluate --temperature 0.7 --seed 1 --draft-source heads --teacher-forced",
 )
 
 
@@ -35,18 +35,23 @@ Depth = Annotated[
     options.option(
         "--drafts",
         metavar="K|auto",
-        help="Tokens drafted in every step, 1 to 15; auto: one per head, or 4 from lookup.",
+        help="Tokens drafted in every step, 1 to 15; auto: one per head, or 4 where the model has none.",
     ),
 ]
 Source = Annotated[
     Literal["auto", "heads", "lookup"],
-    options.option("--draft-source", help="What drafts; auto: the heads where the model has some."),
+    options.option(
+        "--draft-source",
+        help="What drafts: heads or lookup alone, or auto: each time the one that promises more, as in "
+        "generate.",
+    ),
 ]
 TeacherForced = Annotated[
     bool,
     options.option(
         "--teacher-forced",
-        help="Draft at every position of the finished texts too, and predict tokens per step from that.",
+        help="Let heads draft at every position of the finished texts too, and predict tokens per step from "
+        "that.",
     ),
 ]
 Slots = Annotated[
@@ -109,13 +114,11 @@ def evaluate(
 def _settings(
     heads: int, params: SamplingParams, drafts: int | Literal["auto"], source: DraftSource
 ) -> acceptance.Settings:
-    """Return what to run: heads draft where the model has some, and as far as they can."""
+    """Return what to run: drafts as far as the model's heads can look."""
     from mtp_rt.bench import acceptance
 
-    if source == "auto":
-        source = "heads" if heads else "lookup"
     if drafts == "auto":
-        drafts = heads if source == "heads" else LOOKUP_DRAFTS
+        drafts = heads if heads and source != "lookup" else LOOKUP_DRAFTS
     return acceptance.Settings(params, drafts, source)
 
 
