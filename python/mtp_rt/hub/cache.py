@@ -94,8 +94,10 @@ def pull(name: str, *, progress: Progress | None = None, force: bool = False) ->
                     base = pull(model.heads.base, progress=progress, force=force)
                     _join_heads(model.name, model.heads, base, target, progress)
     except OSError as error:
-        hint = "free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "choose another folder"
-        problem = f"cannot write to the cache {cache_root()}: {error.strerror or error}"
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        hint = "free some space" if full else "choose another folder"
+        where = f" ({error.filename})" if error.filename and not full else ""
+        problem = f"cannot write to the cache {cache_root()}: {error.strerror or error}{where}"
         raise DownloadError(f"{name}: {problem}; {hint} or set MTP_RT_CACHE") from error
     return target
 

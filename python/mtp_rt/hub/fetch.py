@@ -148,13 +148,17 @@ def _environment(base: Mapping[str, str], scratch: Path) -> dict[str, str]:
 
 
 def _largest_file(folder: Path) -> int:
-    """Return the size of the largest file below `folder`; pip copies its download, so a sum is too much."""
+    """Return the size of the largest file below `folder`; pip copies its download, so a sum is too much.
+
+    The downloader makes and removes files and folders meanwhile: what vanishes counts as nothing.
+    """
     largest = 0
-    for path in folder.rglob("*"):
-        try:
-            largest = max(largest, path.stat().st_size if path.is_file() else 0)
-        except OSError:  # it vanished between listing and looking
-            continue
+    for place, _, names in os.walk(folder):  # passes over folders that it cannot list
+        for name in names:
+            try:
+                largest = max(largest, Path(place, name).lstat().st_size)
+            except OSError:
+                continue
     return largest
 
 
