@@ -77,7 +77,7 @@ def provenance(entry: Entry) -> str:
     """Return the line that says how a result came about."""
     machine = entry["result"].get("machine")
     bandwidth = ""
-    if machine:
+    if machine and "read_bandwidth_gb_s" in machine:
         low, high = machine["read_bandwidth_range_gb_s"]
         bandwidth = (
             f", {machine['isa']}, {machine['threads']} threads, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from report_cuda import cuda_resources, tensorrt_mapping, wheel_cuda
 from report_tables import Entry, listed, table
 from report_training import corpus_text, head_sweep, training_speed
 
@@ -215,6 +216,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "decode": ("Drafts against plain decoding", decode),
     "mtp_bench": ("Drafts against plain decoding on mtp-bench", decode),
     "evaluate": ("Drafts that stand", evaluate),
+    "evaluate_heads": ("Drafts that stand, heads alone", evaluate),
     "never_slower": ("Automatic drafts where they cannot help", never_slower),
     "steps": ("Step time by width", steps),
     "two_stage_head": ("Two-stage output layer", two_stage_head),
@@ -228,4 +230,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Entry], str]]] = {
     "training_speed": ("Training from scratch", training_speed),
     "startup": ("Start and memory", startup),
     "wheel": ("Wheel", wheel),
+    "wheel_cuda": ("Wheel with the CUDA part", wheel_cuda),
+    "cuda_resources": ("What the CUDA kernels take", cuda_resources),
+    "tensorrt_mapping": ("TensorRT's layers", tensorrt_mapping),
 }

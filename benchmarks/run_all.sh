@@ -19,6 +19,7 @@ record steps -- mtp-rt bench steps --repeat 9 --json
 record decode -- mtp-rt bench decode --ignore-eos --batch 1,4,16 --json
 record mtp_bench -- mtp-rt bench decode --prompts build/mtp_bench.jsonl --repeat 3 --json
 record evaluate -- mtp-rt evaluate --prompts build/mtp_bench.jsonl --json
+record evaluate_heads -- mtp-rt evaluate --prompts build/mtp_bench.jsonl --draft-source heads --teacher-forced --json
 record never_slower -- python benchmarks/never_slower.py --prompts build/mtp_bench.jsonl
 record two_stage_head -- python benchmarks/two_stage_head.py
 record accuracy -- python benchmarks/accuracy.py
