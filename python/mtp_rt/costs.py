@@ -7,7 +7,6 @@ import dataclasses
 import json
 import math
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -91,6 +90,8 @@ def _is_curve(value: Any, length: int) -> TypeGuard[list[float]]:
 
 def _write(path: Path, entry: dict[str, Any]) -> None:
     """Write the entry beside its place and move it there: readers see the old file or the new one."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".costs-")
     try:

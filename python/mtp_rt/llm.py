@@ -91,6 +91,7 @@ class LLM:
         end_tokens = parse_model_config((self.model_dir / "config.json").read_bytes()).eos
         runner = Runner(open_scheduler(native, self.model_dir, hub.cache_root()))
         self._completer: Completer | None = Completer(runner, end_tokens, self._decoding)
+        _core.give_memory_back()  # what packing the weights took
         self.load_seconds = time.perf_counter() - started
 
     def __enter__(self) -> LLM:

@@ -7,18 +7,25 @@
 
 namespace mtp_rt {
 
-/// Page-aligned memory, zero until written, on huge pages where the system grants them. Moves, never copies.
+/// Huge pages are read faster; what is written here and there takes less memory on small ones.
+enum class Pages { huge, small };
+
+/// Page-aligned memory, zero until written. Moves, never copies.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  /// Throws std::bad_alloc.
-  explicit AlignedBuffer(std::size_t bytes);
+  /// From 2 MB on it is on huge pages, where those are wanted and the system grants them. Throws
+  /// std::bad_alloc.
+  explicit AlignedBuffer(std::size_t bytes, Pages pages = Pages::huge);
   ~AlignedBuffer();
   AlignedBuffer(AlignedBuffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        bytes_(std::exchange(other.bytes_, 0)),
+        mapped_(std::exchange(other.mapped_, 0)) {}
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
+    std::swap(mapped_, other.mapped_);
     return *this;
   }
   AlignedBuffer(const AlignedBuffer&) = delete;
@@ -35,6 +42,7 @@ class AlignedBuffer {
  private:
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
+  std::size_t mapped_ = 0;
 };
 
 }  // namespace mtp_rt

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +100,9 @@ def pull(name: str, *, progress: Progress | None = None, force: bool = False) ->
 
 
 def _fetch_and_convert(model: KnownModel, target: Path, progress: Progress | None) -> None:
+    import shutil
+    import tempfile
+
     from mtp_rt.convert.gguf_import import import_gguf
     from mtp_rt.hub.fetch import fetch_model_file
 
@@ -163,6 +163,8 @@ def _known(name: str) -> KnownModel:
     names = {model.name: model for model in known_models()}
     if name in names:
         return names[name]
+    import difflib
+
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise ModelNotFoundError(

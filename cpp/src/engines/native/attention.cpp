@@ -11,7 +11,8 @@ AttentionMemory::AttentionMemory(const AttentionShape& shape, KvKind kind, int r
       query_bytes_(static_cast<std::size_t>(shape.head_dim / kUnit) * panel_bytes_),
       queries_(at(rows, 0) * query_bytes_),
       partials_(at(rows, 0) * static_cast<std::size_t>((context + kContextBlock - 1) / kContextBlock) *
-                shape.partial_stride() * sizeof(float)) {}
+                    shape.partial_stride() * sizeof(float),
+                Pages::small) {}
 
 void AttentionMemory::put_query(int row, int head, int panel, const float* values) const noexcept {
   std::byte* to = queries_.data() + at(row, head) * query_bytes_;

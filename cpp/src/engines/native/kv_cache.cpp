@@ -41,11 +41,8 @@ KvCache::KvCache(const KvShape& shape, int slots, int positions)
       block_bytes_(side_bytes(shape)),
       blocks_(static_cast<std::size_t>((positions + kContextBlock - 1) / kContextBlock)),
       lengths_(static_cast<std::size_t>(slots), 0) {
-  const std::size_t bytes = static_cast<std::size_t>(slots) * blocks_ *
-                            static_cast<std::size_t>(shape.layers) *
-                            static_cast<std::size_t>(shape.kv_heads) * block_bytes_;
-  keys_ = AlignedBuffer(bytes);
-  values_ = AlignedBuffer(bytes);
+  memory_ = AlignedBuffer(static_cast<std::size_t>(slots) * blocks_ * static_cast<std::size_t>(shape.layers) *
+                          static_cast<std::size_t>(shape.kv_heads) * 2 * block_bytes_);
 }
 
 KvBlock KvCache::block(const KvPlace& place) const noexcept {
@@ -55,7 +52,8 @@ KvBlock KvCache::block(const KvPlace& place) const noexcept {
       (block * static_cast<std::size_t>(shape_.layers) + static_cast<std::size_t>(place.layer)) *
           static_cast<std::size_t>(shape_.kv_heads) +
       static_cast<std::size_t>(place.kv_head);
-  return {keys_.data() + plane * block_bytes_, values_.data() + plane * block_bytes_};
+  std::byte* const keys = memory_.data() + plane * 2 * block_bytes_;
+  return {keys, keys + block_bytes_};
 }
 
 void KvCache::put(KvSide side, const KvPlace& place, int panel, const float* values) const noexcept {

@@ -76,8 +76,7 @@ class KvCache {
   std::size_t key_words_;    // 4-byte words of a key, 64 bytes apart
   std::size_t block_bytes_;  // of one KV head, one side
   std::size_t blocks_;       // per slot
-  AlignedBuffer keys_;
-  AlignedBuffer values_;
+  AlignedBuffer memory_;     // [slots, blocks_, layers, kv_heads] keys of a block, then its values
   std::vector<std::int32_t> lengths_;
 };
 
