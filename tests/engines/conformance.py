@@ -16,12 +16,14 @@ import pytest
 from decoding import SAMPLING, Case, count_differing, top_two_margin
 from tokenizers import Tokenizer
 
+from mtp_rt import _core_testing
 from mtp_rt._core import Engine, Request
 from mtp_rt.engines import library_of
 
 FAST_ENGINES = ["native", "onnxruntime"]
+DEVICE_CACHES = "onnxruntime, device caches"  # on the CPU, with caches where those of a GPU lie
 LOOPED = "tensorrt, looped"  # it runs whole steps on its device
-ENGINES = [*FAST_ENGINES, "tensorrt", LOOPED]  # which run on a device written in Python
+ENGINES = [*FAST_ENGINES, DEVICE_CACHES, "tensorrt", LOOPED]  # the last two on a device written in Python
 
 PROMPTS = [
     "def parse_args(self, args=None):\n\targs, argv = self.parse_known_args(args, namespace)\n\t",
@@ -89,7 +91,10 @@ def open_engine(name: str, model: Path, exported: Callable[[Path], Path], **opti
         if not plans.exists():
             write_plans(graphs, plans, [512])
         return open_plans(plans, loop=name == LOOPED, **options)
-    options["library"] = library_of(name, graphs)
+    options["library"] = library_of("onnxruntime", graphs)
+    if name == DEVICE_CACHES:
+        engine: Engine = _core_testing.open_with_device_caches(str(graphs), **options)
+        return engine
     return Engine(str(graphs), engine=name, **options)
 
 

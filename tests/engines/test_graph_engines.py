@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import cases, open_engine
+from conformance import DEVICE_CACHES, cases, open_engine
 from decoding import count_differing, decode, plain_text
 from drafting import GREEDY, NEXT, TEXT, WARM, draft
 from driving import chain, feed, tree, verify
@@ -34,7 +34,7 @@ Models = Callable[..., Path]
 Pair = tuple[Engine, Engine]
 
 
-@pytest.fixture(scope="module", params=["onnxruntime", "tensorrt"])
+@pytest.fixture(scope="module", params=["onnxruntime", DEVICE_CACHES, "tensorrt"])
 def both(request: pytest.FixtureRequest, exported: Callable[[Path], Path]) -> Callable[..., Pair]:
     """Return a function: model directory -> it in this engine and in the native one."""
 

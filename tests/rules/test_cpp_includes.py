@@ -45,7 +45,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "bindings/testing": (
         {
             *("bindings", "base", "io", "sampling", "decode", "cuda"),
-            *("engines", "engines/cuda", "engines/native", "engines/tensorrt"),
+            *("engines", "engines/cuda", "engines/native", "engines/onnxruntime", "engines/tensorrt"),
         },
         {"*"},
     ),

@@ -8,6 +8,7 @@ NB_MODULE(_core_testing, module) {
   mtp_rt::testing::bind_io(module);
   mtp_rt::testing::bind_plans(module);
   mtp_rt::testing::bind_plan_device(module);
+  mtp_rt::testing::bind_onnxruntime(module);
   mtp_rt::testing::bind_decode(module);
   mtp_rt::testing::bind_fakes(module);
   mtp_rt::testing::bind_kernels(module);

@@ -8,6 +8,7 @@ namespace mtp_rt::testing {
 void bind_io(nanobind::module_& module);
 void bind_plans(nanobind::module_& module);
 void bind_plan_device(nanobind::module_& module);
+void bind_onnxruntime(nanobind::module_& module);
 void bind_decode(nanobind::module_& module);
 void bind_fakes(nanobind::module_& module);
 void bind_kernels(nanobind::module_& module);

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engines/graphs/graph.h"
+#include "engines/onnxruntime/cache_memory.h"
+#include "engines/onnxruntime/row_mover.h"
 #include "engines/onnxruntime/session.h"
 #include "engines/onnxruntime/slot_caches.h"
 #include "mtp_rt/model_dir.h"
@@ -16,8 +19,9 @@ namespace mtp_rt::onnxruntime {
 
 class BoundGraph final : public graphs::Graph {
  public:
-  /// Opens `file` of `model`; `runtime` outlives it. Throws as read_onnx_file() and open_session() do.
-  BoundGraph(const Runtime& runtime, const ModelDir& model, const std::string& file,
+  /// Opens `file` of `model`; `runtime` and `mover` outlive it. `mover`: of caches with the device; null:
+  /// they lie with the host. Throws as read_onnx_file() and open_session() do.
+  BoundGraph(const Runtime& runtime, const RowMover* mover, const ModelDir& model, const std::string& file,
              graphs::Signature signature, graphs::GraphCaches caches);
 
   void run(Slot slot, int width, int rows) override;
@@ -34,8 +38,10 @@ class BoundGraph final : public graphs::Graph {
 
   [[nodiscard]] SlotCache& cache(Slot slot) noexcept { return slots_[static_cast<std::size_t>(slot)]; }
   [[nodiscard]] Binding& binding(int width, int rows);
+  void bind_inputs(OrtIoBinding* io, int width, int rows) const;
   void bind_cache(Binding& binding, const SlotCache& cache) const;
-  [[nodiscard]] Owned<OrtValue> value(const graphs::Tensor& tensor, int width, int rows, int places) const;
+  [[nodiscard]] Owned<OrtValue> value(Place place, const graphs::Tensor& tensor, int width, int rows,
+                                      int places) const;
   void check(OrtStatus* status) const { runtime_.library().check(status, file_); }
 
   const Runtime& runtime_;
@@ -43,7 +49,8 @@ class BoundGraph final : public graphs::Graph {
   graphs::Signature signature_;
   graphs::GraphCaches caches_;
   CacheShape shape_;
-  std::vector<SlotCache> slots_;
+  std::unique_ptr<CacheMemory> memory_;
+  std::vector<SlotCache> slots_;  // in that memory
   Owned<OrtSession> session_;
   std::map<std::pair<int, int>, Binding> bindings_;  // by width and rows
 };

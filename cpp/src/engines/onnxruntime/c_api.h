@@ -21,7 +21,8 @@ struct OrtMemoryInfo;
 struct OrtAllocator;
 struct OrtValue;
 struct OrtTypeInfo;
-struct OrtTensorInfo;  // OrtTensorTypeAndShapeInfo
+struct OrtTensorInfo;   // OrtTensorTypeAndShapeInfo
+struct OrtCudaOptions;  // OrtCUDAProviderOptionsV2
 
 /// ONNXTensorElementDataType.
 enum class ElementType : int { undefined = 0, f32 = 1, i64 = 7, boolean = 9 };
@@ -57,17 +58,23 @@ struct OrtApi {
   Uncalled<1> from_35;
   OrtStatus* (*SessionGetInputName)(const OrtSession*, std::size_t index, OrtAllocator*, char**);
   OrtStatus* (*SessionGetOutputName)(const OrtSession*, std::size_t index, OrtAllocator*, char**);
-  Uncalled<11> from_38;
+  Uncalled<10> from_38;
+  OrtStatus* (*CreateTensorAsOrtValue)(OrtAllocator*, const std::int64_t* shape, std::size_t dimensions,
+                                       ElementType, OrtValue**);
   OrtStatus* (*CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo*, void*, std::size_t bytes,
                                                const std::int64_t* shape, std::size_t dimensions, ElementType,
                                                OrtValue**);
-  Uncalled<5> from_50;
+  Uncalled<1> from_50;
+  OrtStatus* (*GetTensorMutableData)(OrtValue*, void**);
+  Uncalled<3> from_52;
   OrtStatus* (*CastTypeInfoToTensorInfo)(const OrtTypeInfo*, const OrtTensorInfo**);
   Uncalled<4> from_56;
   OrtStatus* (*GetTensorElementType)(const OrtTensorInfo*, ElementType*);
   OrtStatus* (*GetDimensionsCount)(const OrtTensorInfo*, std::size_t*);
   OrtStatus* (*GetDimensions)(const OrtTensorInfo*, std::int64_t*, std::size_t dimensions);
-  Uncalled<6> from_63;
+  Uncalled<5> from_63;
+  OrtStatus* (*CreateMemoryInfo)(const char* name, OrtAllocatorType, int device, OrtMemoryType,
+                                 OrtMemoryInfo**);
   OrtStatus* (*CreateCpuMemoryInfo)(OrtAllocatorType, OrtMemoryType, OrtMemoryInfo**);
   Uncalled<6> from_70;
   OrtStatus* (*AllocatorFree)(OrtAllocator*, void*);
@@ -88,13 +95,23 @@ struct OrtApi {
   OrtStatus* (*ReleaseAvailableProviders)(char**, int count);
   Uncalled<3> from_127;
   OrtStatus* (*AddSessionConfigEntry)(OrtSessionOptions*, const char* key, const char* value);
-  Uncalled<2> from_131;
+  OrtStatus* (*CreateAllocator)(const OrtSession*, const OrtMemoryInfo*, OrtAllocator**);
+  void (*ReleaseAllocator)(OrtAllocator*);
   OrtStatus* (*RunWithBinding)(OrtSession*, const OrtRunOptions*, const OrtIoBinding*);
   OrtStatus* (*CreateIoBinding)(OrtSession*, OrtIoBinding**);
   void (*ReleaseIoBinding)(OrtIoBinding*);
   OrtStatus* (*BindInput)(OrtIoBinding*, const char* name, const OrtValue*);
   OrtStatus* (*BindOutput)(OrtIoBinding*, const char* name, const OrtValue*);
-  Uncalled<72> from_138;
+  Uncalled<64> from_138;
+  OrtStatus* (*SynchronizeBoundInputs)(OrtIoBinding*);
+  Uncalled<1> from_203;
+  OrtStatus* (*SessionOptionsAppendExecutionProvider_CUDA_V2)(OrtSessionOptions*, const OrtCudaOptions*);
+  OrtStatus* (*CreateCUDAProviderOptions)(OrtCudaOptions**);
+  OrtStatus* (*UpdateCUDAProviderOptions)(OrtCudaOptions*, const char* const* keys, const char* const* values,
+                                          std::size_t count);
+  Uncalled<1> from_207;
+  void (*ReleaseCUDAProviderOptions)(OrtCudaOptions*);
+  Uncalled<1> from_209;
   OrtStatus* (*AddExternalInitializers)(OrtSessionOptions*, const char* const* names, const OrtValue* const*,
                                         std::size_t count);
 };
@@ -115,9 +132,12 @@ static_assert(place(offsetof(OrtApi, SetIntraOpNumThreads)) == 24);
 static_assert(place(offsetof(OrtApi, SessionGetInputCount)) == 30);
 static_assert(place(offsetof(OrtApi, SessionGetInputTypeInfo)) == 33);
 static_assert(place(offsetof(OrtApi, SessionGetInputName)) == 36);
+static_assert(place(offsetof(OrtApi, CreateTensorAsOrtValue)) == 48);
 static_assert(place(offsetof(OrtApi, CreateTensorWithDataAsOrtValue)) == 49);
+static_assert(place(offsetof(OrtApi, GetTensorMutableData)) == 51);
 static_assert(place(offsetof(OrtApi, CastTypeInfoToTensorInfo)) == 55);
 static_assert(place(offsetof(OrtApi, GetTensorElementType)) == 60);
+static_assert(place(offsetof(OrtApi, CreateMemoryInfo)) == 68);
 static_assert(place(offsetof(OrtApi, CreateCpuMemoryInfo)) == 69);
 static_assert(place(offsetof(OrtApi, AllocatorFree)) == 76);
 static_assert(place(offsetof(OrtApi, GetAllocatorWithDefaultOptions)) == 78);
@@ -126,8 +146,13 @@ static_assert(place(offsetof(OrtApi, ReleaseTypeInfo)) == 98);
 static_assert(place(offsetof(OrtApi, ReleaseSessionOptions)) == 100);
 static_assert(place(offsetof(OrtApi, GetAvailableProviders)) == 125);
 static_assert(place(offsetof(OrtApi, AddSessionConfigEntry)) == 130);
+static_assert(place(offsetof(OrtApi, CreateAllocator)) == 131);
 static_assert(place(offsetof(OrtApi, RunWithBinding)) == 133);
 static_assert(place(offsetof(OrtApi, BindOutput)) == 137);
+static_assert(place(offsetof(OrtApi, SynchronizeBoundInputs)) == 202);
+static_assert(place(offsetof(OrtApi, SessionOptionsAppendExecutionProvider_CUDA_V2)) == 204);
+static_assert(place(offsetof(OrtApi, UpdateCUDAProviderOptions)) == 206);
+static_assert(place(offsetof(OrtApi, ReleaseCUDAProviderOptions)) == 208);
 static_assert(place(offsetof(OrtApi, AddExternalInitializers)) == 210);
 
 }  // namespace mtp_rt::onnxruntime

@@ -11,4 +11,9 @@ namespace mtp_rt::onnxruntime {
 [[nodiscard]] std::unique_ptr<Engine> open(std::shared_ptr<const ModelDir> model,
                                            const EngineOptions& options);
 
+/// The same with caches where those of a GPU lie: in memory that ONNX Runtime allocated and only graphs
+/// touch, whatever the provider. Tests run on the CPU what a GPU runs.
+[[nodiscard]] std::unique_ptr<Engine> open_with_device_caches(std::shared_ptr<const ModelDir> model,
+                                                              const EngineOptions& options);
+
 }  // namespace mtp_rt::onnxruntime

@@ -20,16 +20,6 @@ constexpr const char* kRemedy =
 
 constexpr std::size_t kMaxMessage = 500;
 
-struct Provider {
-  std::string_view option;
-  std::string_view name;  // as the library lists it
-};
-constexpr std::array kProviders = {
-    Provider{"cpu", "CPUExecutionProvider"},
-    Provider{"cuda", "CUDAExecutionProvider"},
-    Provider{"tensorrt-rtx", "NvTensorRTRTXExecutionProvider"},
-};
-
 std::string library_file(const std::string& path) {
   if (!path.empty()) return path;
   const char* named = std::getenv("MTP_RT_ONNXRUNTIME_LIBRARY");
@@ -40,22 +30,15 @@ std::string library_file(const std::string& path) {
   throw UnsupportedError("engine 'onnxruntime': " + problem + kRemedy);
 }
 
-std::string join(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-std::vector<std::string> available_providers(const Library& library) {
-  char** names = nullptr;
-  int count = 0;
-  library.check(library.api().GetAvailableProviders(&names, &count), "listing execution providers");
-  std::vector<std::string> providers(names, names + count);
-  library.check(library.api().ReleaseAvailableProviders(names, count), "listing execution providers");
-  return providers;
-}
-
 }  // namespace
+
+bool is_out_of_memory(std::string_view message) {
+  // Of its own allocators, of CUDA and of CUDA's libraries.
+  constexpr std::array<std::string_view, 4> kWords = {"Failed to allocate memory", "out of memory",
+                                                      "ALLOC_FAILED", "bad_alloc"};
+  return std::ranges::any_of(
+      kWords, [message](std::string_view words) { return message.find(words) != std::string_view::npos; });
+}
 
 Library::Library(const std::string& path) {
   const std::string file = library_file(path);
@@ -85,27 +68,20 @@ std::string Library::message(OrtStatus* status) const {
 }
 
 void Library::check(OrtStatus* status, const std::string& doing) const {
-  if (status != nullptr) throw EngineError(doing + ": ONNX Runtime " + version_ + ": " + message(status));
+  if (status == nullptr) return;
+  const std::string problem = message(status);
+  const std::string text = doing + ": ONNX Runtime " + version_ + ": " + problem;
+  if (is_out_of_memory(problem)) throw CapacityError(text);
+  throw EngineError(text);
 }
 
-void Library::check_provider(const std::string& provider) const {
-  const auto* known = std::ranges::find(kProviders, std::string_view(provider), &Provider::option);
-  if (known == kProviders.end()) {
-    std::vector<std::string> names;
-    for (const Provider& p : kProviders) names.emplace_back(p.option);
-    throw ArgumentError("provider is '" + provider + "'; expected one of " + join(names));
-  }
-  const std::vector<std::string> available = available_providers(*this);
-  if (std::ranges::find(available, known->name) == available.end()) {
-    throw UnsupportedError("provider '" + provider + "': this ONNX Runtime " + version_ + " has no " +
-                           std::string(known->name) + ", only " + join(available) +
-                           "; use provider 'cpu' or install a build that has it");
-  }
-  if (provider != "cpu") {
-    throw UnsupportedError("provider '" + provider +
-                           "': the engine keeps its caches in host memory and runs on the CPU alone so far; "
-                           "use provider 'cpu'");
-  }
+std::vector<std::string> Library::providers() const {
+  char** names = nullptr;
+  int count = 0;
+  check(api_->GetAvailableProviders(&names, &count), "listing execution providers");
+  std::vector<std::string> listed(names, names + count);
+  check(api_->ReleaseAvailableProviders(names, count), "listing execution providers");
+  return listed;
 }
 
 }  // namespace mtp_rt::onnxruntime

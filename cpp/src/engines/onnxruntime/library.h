@@ -2,10 +2,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "engines/onnxruntime/c_api.h"
 
 namespace mtp_rt::onnxruntime {
+
+/// Whether a message of the library's says that memory did not suffice: there is no error code for it.
+[[nodiscard]] bool is_out_of_memory(std::string_view message);
 
 /// The library stays loaded: its threads and its environment outlive us.
 class Library {
@@ -17,15 +22,15 @@ class Library {
   [[nodiscard]] const OrtApi& api() const noexcept { return *api_; }
   [[nodiscard]] const std::string& version() const noexcept { return version_; }  // "1.32.0"
 
-  /// Throws EngineError("`doing`: ...") with the library's message unless `status` is success. Releases it.
+  /// Throws EngineError("`doing`: ...") with the library's message unless `status` is success; CapacityError
+  /// where memory did not suffice. Releases it.
   void check(OrtStatus* status, const std::string& doing) const;
 
   /// The message of a failure, which is released: printable ASCII, others as '?', at most 500 characters.
   [[nodiscard]] std::string message(OrtStatus* status) const;
 
-  /// Throws ArgumentError unless `provider` names an execution provider that mtp-rt knows, UnsupportedError
-  /// where the library or this engine lacks it.
-  void check_provider(const std::string& provider) const;
+  /// The execution providers that it was built with: "CPUExecutionProvider", ...
+  [[nodiscard]] std::vector<std::string> providers() const;
 
  private:
   const OrtApi* api_ = nullptr;

@@ -1,7 +1,6 @@
 #include "engines/onnxruntime/session.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "mtp_rt/error.h"
 
@@ -9,26 +8,6 @@ namespace mtp_rt::onnxruntime {
 namespace {
 
 using graphs::Tensor;
-
-template <typename T, typename Make>
-Owned<T> make(const Library& library, void (*release)(T*), const std::string& doing, Make&& create) {
-  T* made = nullptr;
-  library.check(std::forward<Make>(create)(&made), doing);
-  return {made, release};
-}
-
-Owned<OrtSessionOptions> make_options(const Runtime& runtime) {
-  const OrtApi& api = runtime.api();
-  const auto check = [&](OrtStatus* status) { runtime.library().check(status, "session options"); };
-  auto options = make(runtime.library(), api.ReleaseSessionOptions, "session options",
-                      [&](OrtSessionOptions** out) { return api.CreateSessionOptions(out); });
-  check(api.SetIntraOpNumThreads(options.get(), runtime.threads()));
-  check(api.SetInterOpNumThreads(options.get(), 1));
-  check(api.AddSessionConfigEntry(options.get(), "session.load_model_format", "ONNX"));
-  // Threads of one graph would spin beside those of the next.
-  check(api.AddSessionConfigEntry(options.get(), "session.force_spinning_stop", "1"));
-  return options;
-}
 
 // The weights as they lie in our mapping of the file: ONNX Runtime opens no file.
 std::vector<Owned<OrtValue>> give_weights(const Runtime& runtime, const io::OnnxFile& graph,
@@ -39,8 +18,8 @@ std::vector<Owned<OrtValue>> give_weights(const Runtime& runtime, const io::Onnx
   for (const io::GraphWeight& weight : graph.weights) {
     // The library never writes to initializers, though its interface takes memory that it could write to.
     auto* data = const_cast<std::byte*>(weight.bytes.data());
-    values.push_back(
-        runtime.tensor(data, weight.bytes.size(), weight.shape, static_cast<ElementType>(weight.type)));
+    values.push_back(runtime.tensor(Place::host, data, weight.bytes.size(), weight.shape,
+                                    static_cast<ElementType>(weight.type)));
     names.push_back(weight.name.c_str());
     borrowed.push_back(values.back().get());
   }
@@ -93,8 +72,8 @@ class SignatureCheck {
 
   void check_type(const Side& side, std::size_t index, const Tensor& expected) const {
     const OrtApi& api = runtime_.api();
-    const auto info = make(runtime_.library(), api.ReleaseTypeInfo, file_,
-                           [&](OrtTypeInfo** out) { return side.type(session_, index, out); });
+    const auto info = make_owned(runtime_.library(), api.ReleaseTypeInfo, file_,
+                                 [&](OrtTypeInfo** out) { return side.type(session_, index, out); });
     const OrtTensorInfo* tensor = nullptr;
     check(api.CastTypeInfoToTensorInfo(info.get(), &tensor));
     auto type = ElementType::undefined;
@@ -137,37 +116,19 @@ ElementType element_type(graphs::NumberType type) noexcept {
   return ElementType::undefined;
 }
 
-Runtime::Runtime(const std::string& library, const std::string& provider, int threads)
-    : library_(library),
-      threads_(threads),
-      env_(make(library_, api().ReleaseEnv, "environment",
-                [this](OrtEnv** out) { return api().CreateEnv(kLogFatal, "mtp-rt", out); })),
-      memory_(make(library_, api().ReleaseMemoryInfo, "memory", [this](OrtMemoryInfo** out) {
-        return api().CreateCpuMemoryInfo(kDeviceAllocator, kDefaultMemory, out);
-      })) {
-  library_.check_provider(provider);
-}
-
-Owned<OrtValue> Runtime::tensor(void* data, std::size_t bytes, std::span<const std::int64_t> shape,
-                                ElementType type) const {
-  return make(library_, api().ReleaseValue, "tensor", [&](OrtValue** out) {
-    return api().CreateTensorWithDataAsOrtValue(memory_.get(), data, bytes, shape.data(), shape.size(), type,
-                                                out);
-  });
-}
-
 Owned<OrtSession> open_session(const Runtime& runtime, const io::OnnxFile& graph, const std::string& file,
                                std::span<const Tensor> inputs, std::span<const Tensor> outputs) {
   const OrtApi& api = runtime.api();
-  const auto options = make_options(runtime);
+  const auto options = runtime.session_options();
   const auto weights = give_weights(runtime, graph, options.get());
   OrtSession* opened = nullptr;
   OrtStatus* status = api.CreateSessionFromArray(runtime.env(), graph.bytes.data(), graph.bytes.size(),
                                                  options.get(), &opened);
   if (status != nullptr) {
     const bool lacks = api.GetErrorCode(status) == kNotImplemented;
-    const std::string problem = "ONNX Runtime " + runtime.library().version() +
-                                " cannot open it: " + runtime.library().message(status);
+    const std::string said = runtime.library().message(status);
+    const std::string problem = "ONNX Runtime " + runtime.library().version() + " cannot open it: " + said;
+    if (is_out_of_memory(said)) throw CapacityError(file + ": " + problem);
     if (lacks) throw UnsupportedError(file + ": " + problem);
     throw ModelFormatError(file, "", problem);
   }

@@ -3,11 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
-#include <vector>
 
-#include "base/aligned_buffer.h"
-#include "mtp_rt/token.h"
+#include "engines/onnxruntime/cache_memory.h"
 
 namespace mtp_rt::onnxruntime {
 
@@ -26,26 +25,27 @@ class SlotCache {
   /// Keys of `layer`, or its values.
   [[nodiscard]] float* matrix(const CacheShape& shape, int layer, bool values) const noexcept {
     const auto index = static_cast<std::size_t>(2 * layer + (values ? 1 : 0));
-    return memory_.as<float>().subspan(index * floats(shape)).data();
+    return data_.get() + index * static_cast<std::size_t>(shape.kv_heads) *
+                             static_cast<std::size_t>(places_) * static_cast<std::size_t>(shape.head_dim);
   }
 
   /// Makes room for `places`, to the next power of two: a run's time grows with them. The first `filled`
-  /// stay.
-  void reserve(const CacheShape& shape, int places, int filled);
+  /// stay. `memory` outlives what it holds.
+  void reserve(CacheMemory& memory, const CacheShape& shape, int places, int filled);
 
   /// Moves the places at `offsets` behind `base`, ascending, to base, base + 1, ...
-  void keep(const CacheShape& shape, int base, std::span<const std::int32_t> offsets) const;
+  void keep(CacheMemory& memory, const CacheShape& shape, int base,
+            std::span<const std::int32_t> offsets) const;
 
   /// Gives the memory back.
   void clear() noexcept { *this = {}; }
 
  private:
-  [[nodiscard]] std::size_t floats(const CacheShape& shape) const noexcept {
-    return static_cast<std::size_t>(shape.kv_heads) * static_cast<std::size_t>(places_) *
-           static_cast<std::size_t>(shape.head_dim);
+  [[nodiscard]] CacheView view(const CacheShape& shape) const noexcept {
+    return {data_.get(), 2 * shape.layers * shape.kv_heads, places_, shape.head_dim};
   }
 
-  AlignedBuffer memory_;
+  std::shared_ptr<float> data_;
   int places_ = 0;
 };
 

@@ -1,0 +1,100 @@
+"""Providers that the library has and the machine cannot use, or has no memory for: typed errors, no crash.
+
+The library is one of the tests: a table of functions that succeed, but for one. Its places are those of
+onnxruntime_c_api.h.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mtp_rt._core import Engine
+from mtp_rt.errors import CapacityError, Error, UnsupportedError
+
+SOURCE = """
+#include <stddef.h>
+#include <stdint.h>
+static const void* good(void) { return 0; }
+static void* make(void** out) { *out = "made"; return 0; }
+static void* make_env(int level, const char* name, void** out) { return make(out); }
+static void* make_on_device(void* a, int b, int c, int d, void** out) { return make(out); }
+static void* make_host_memory(int a, int b, void** out) { return make(out); }
+static const char* names[] = {"CUDAExecutionProvider", "CPUExecutionProvider"};
+static void* list(const char*** out, int* count) { *out = names; *count = 2; return 0; }
+static const char* message(const void* status) { return status; }
+static void* fail(void) { return (void*)"FAILURE"; }
+static const void* table[300];
+static const void* get_api(uint32_t version) {
+  for (size_t i = 0; i < 300; ++i) table[i] = (const void*)good;
+  table[2] = (const void*)message;
+  table[3] = (const void*)make_env;          // CreateEnv
+  table[10] = (const void*)make;             // CreateSessionOptions
+  table[68] = (const void*)make_on_device;   // CreateMemoryInfo
+  table[69] = (const void*)make_host_memory; // CreateCpuMemoryInfo
+  table[125] = (const void*)list;            // GetAvailableProviders
+  table[205] = (const void*)make;            // CreateCUDAProviderOptions
+  table[PLACE] = (const void*)fail;
+  return table;
+}
+static const char* get_version(void) { return "1.30.0"; }
+struct base { const void* (*api)(uint32_t); const char* (*version)(void); };
+static const struct base base = {get_api, get_version};
+const void* OrtGetApiBase(void) { return &base; }
+"""
+
+PLACES = {"CreateCUDAProviderOptions": 205, "UpdateCUDAProviderOptions": 206, "AppendExecutionProvider": 204}
+CREATE_SESSION = 8
+
+
+@pytest.fixture
+def opened(tiny_model: Path, tmp_path: Path) -> Callable[[int, str], Engine]:
+    """Return a function: the place of the function that fails, its message -> the engine on CUDA."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+
+    def get(place: int, message: str) -> Engine:
+        source, library = tmp_path / "fake.c", tmp_path / f"libfake{place}.so"
+        source.write_text(SOURCE.replace("PLACE", str(place)).replace("FAILURE", message))
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+        return Engine(str(tiny_model), engine="onnxruntime", provider="cuda", library=str(library))
+
+    return get
+
+
+@pytest.mark.parametrize("function", PLACES)
+def test_a_machine_without_a_gpu_is_told_so(function: str, opened: Callable[[int, str], Engine]) -> None:
+    message = "Failed to load library libonnxruntime_providers_cuda.so: libcuda.so.1: cannot open"
+    with pytest.raises(
+        UnsupportedError, match=r"provider 'cuda': ONNX Runtime 1.30.0 cannot use it"
+    ) as refused:
+        opened(PLACES[function], message)
+    assert message in str(refused.value)
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]" in str(refused.value)
+
+
+def test_a_gpu_that_fails_when_a_graph_opens(opened: Callable[[int, str], Engine]) -> None:
+    with pytest.raises(UnsupportedError, match=r"provider 'cuda': .* no CUDA-capable device is detected"):
+        opened(CREATE_SESSION, "CUDA failure 100: no CUDA-capable device is detected")
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("BFCArena: Failed to allocate memory for requested buffer of size 8", CapacityError),
+        ("CUDA failure 2: out of memory ; GPU=0", CapacityError),
+        ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED", CapacityError),
+        ("CUDA failure 700: an illegal memory access was encountered", UnsupportedError),
+    ],
+)
+@pytest.mark.parametrize("place", [PLACES["AppendExecutionProvider"], CREATE_SESSION])
+def test_memory_that_does_not_suffice(
+    place: int, message: str, kind: type[Error], opened: Callable[[int, str], Engine]
+) -> None:
+    with pytest.raises(kind, match=message.replace("(", "[(]")):
+        opened(place, message)
