@@ -162,7 +162,8 @@ void bind_engine(nb::module_& module) {
            "context"_a = 0, "max_rows"_a = 128, "two_stage_head"_a = nb::none(), "provider"_a = "cpu",
            "library"_a = "",
            "Open the model directory `model`. threads 0: one per core; context 0: the model's.\n"
-           "provider: what engine 'onnxruntime' runs on. library: the shared library that it or 'tensorrt' "
+           "provider: what engine 'onnxruntime' runs on, 'cpu' or 'cuda'. library: the shared library that "
+           "it or 'tensorrt' "
            "opens.\n\n"
            "Raises:\n    ModelFormatError: a file is damaged.\n    UnsupportedError: the machine lacks what "
            "was asked for.\n"

@@ -39,8 +39,8 @@ def open_scheduler(engine: _core.Engine, model_dir: Path, cache: Path) -> _core.
 def step_costs(engine: _core.Engine, model_dir: Path, cache: Path) -> StepCosts:
     """Return what the calls of a step cost, measured once per model and machine.
 
-    The curves lie in `cache` under everything they depend on: the model's shapes and number kinds, processor,
-    instruction set, threads, slots and version. Curves that cannot be read are measured again.
+    The curves lie in `cache` under everything they depend on: the model's shapes and number kinds, engine,
+    device, processor, instruction set, threads, slots and version. Curves that cannot be read are measured again.
     """
     slots = min(engine.info.slots, MAX_DRAFT_SLOTS) if engine.info.extra_heads else 0
     key = _key(engine, model_dir) | {"draft_slots": slots}
@@ -62,6 +62,7 @@ def _key(engine: _core.Engine, model_dir: Path) -> dict[str, Any]:
         "config": _core.sha256((model_dir / "config.json").read_bytes()),
         "weight_file_bytes": (model_dir / "model.safetensors").stat().st_size,
         "engine": info.name,
+        "device": info.device,
         "isa": info.isa,
         "threads": info.threads,
         "cpu": machine.cpu_name(),

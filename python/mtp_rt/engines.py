@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import json
 import os
@@ -22,16 +23,29 @@ _LIBRARIES = {
 }
 
 
+# Of CUDA, in the order in which they need each other: the parts of installed nvidia-* packages.
+_CUDA_LIBRARIES = ("cudart", "nvrtc", "nvJitLink", "cublasLt", "cublas", "curand", "cufft", "cudnn")
+
+
 def open_engine(
-    model_dir: Path, engine: str, *, isa: str | None, threads: int | None, **options: Any
+    model_dir: Path,
+    engine: str,
+    *,
+    provider: str = "cpu",
+    isa: str | None,
+    threads: int | None,
+    **options: Any,
 ) -> _core.Engine:
     """Return `model_dir` opened; None and 0 leave the choice to the engine. `options` are those of Engine."""
+    if engine == "onnxruntime" and provider != "cpu":
+        open_cuda_libraries()
     return _core.Engine(
         str(model_dir),
         engine=engine,
         isa=isa or "",
         threads=threads or 0,
         library=library_of(engine, model_dir),
+        provider=provider,
         **options,
     )
 
@@ -52,6 +66,24 @@ def library_of(engine: str, model_dir: Path) -> str:
     folders = [] if package is None else package.submodule_search_locations or []
     found = [file for folder in folders for file in sorted(Path(folder).glob(pattern))]
     return str(found[0]) if found else ""
+
+
+def open_cuda_libraries() -> list[str]:
+    """Open what installed nvidia-* packages have of CUDA and return the files.
+
+    The loader does not look there: a provider of ONNX Runtime finds its libraries only where they are open.
+    """
+    package = importlib.util.find_spec("nvidia")
+    folders = [] if package is None else package.submodule_search_locations or []
+    opened = []
+    for name in _CUDA_LIBRARIES:
+        for file in (
+            path for folder in folders for path in sorted(Path(folder).glob(f"*/lib/lib{name}.so.*"))
+        ):
+            with contextlib.suppress(OSError):  # one that lacks another; the provider says what it needs
+                ctypes.CDLL(str(file), mode=ctypes.RTLD_GLOBAL)
+                opened.append(str(file))
+    return opened
 
 
 def _plans_library(model_dir: Path) -> str:

@@ -45,7 +45,7 @@ class LLM:
         context: Tokens of prompt and answer together; None takes the model's limit.
         slots: Requests that run at the same time; more wait.
         two_stage_head: Whether the output layer is computed in two stages; None does what the model says.
-        provider: Where engine "onnxruntime" runs: "cpu".
+        provider: Where engine "onnxruntime" runs: "cpu", or "cuda" on the first NVIDIA GPU.
         progress: Told how far fetching the model has come (see `mtp_rt.hub.resolve_model`).
 
     Raises:
@@ -82,11 +82,13 @@ class LLM:
         self._draft_source = draft_source
         self.model_dir: Path = hub.resolve_model(model or hub.DEFAULT_MODEL, progress=progress)
         started = time.perf_counter()
-        options = {"context": context or 0, "two_stage_head": two_stage_head, "provider": provider}
+        options = {"context": context or 0, "two_stage_head": two_stage_head}
         has_text = (self.model_dir / "tokenizer.json").exists()
         self._tokenizer = Tokenizer.load(self.model_dir) if has_text else None
         _core.give_memory_back()  # what reading the tokenizer took, before the weights come
-        native = open_engine(self.model_dir, engine, isa=isa, threads=threads, slots=slots, **options)
+        native = open_engine(
+            self.model_dir, engine, provider=provider, isa=isa, threads=threads, slots=slots, **options
+        )
         self.info: _core.EngineInfo = native.info
         end_tokens = parse_model_config((self.model_dir / "config.json").read_bytes()).eos
         runner = Runner(open_scheduler(native, self.model_dir, hub.cache_root()))

@@ -70,9 +70,11 @@ def test_unknown_models_and_files(command: Command, arguments: list[str], says: 
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("--engine", "abacus"), ("--isa", "sse1"), ("--isa", "avx512_vnni\n")], ids=ascii
+    ("flag", "value"),
+    [("--engine", "abacus"), ("--provider", "fpga"), ("--isa", "sse1"), ("--isa", "avx512_vnni\n")],
+    ids=ascii,
 )
-def test_unknown_engine_and_isa(command: Command, tiny_model: Path, flag: str, value: str) -> None:
+def test_unknown_engine_provider_and_isa(command: Command, tiny_model: Path, flag: str, value: str) -> None:
     refused(command("generate", "--model", str(tiny_model), flag, value, "hello"), 1, value.strip())
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mtp_rt._core import Engine
+from mtp_rt.engines import open_cuda_libraries
 from mtp_rt.errors import CapacityError, Error, UnsupportedError
 
 SOURCE = """
@@ -98,3 +99,21 @@ def test_memory_that_does_not_suffice(
 ) -> None:
     with pytest.raises(kind, match=message.replace("(", "[(]")):
         opened(place, message)
+
+
+def test_libraries_of_packages_are_opened_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library that needs another one of the packages, where the loader does not look."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    folder = tmp_path / "nvidia" / "cu99" / "lib"
+    folder.mkdir(parents=True)
+    source = tmp_path / "empty.c"
+    source.write_text("int nothing;")
+    command = [compiler, "-shared", "-fPIC", source, "-Wl,--no-as-needed"]
+    first, second = folder / "libcublasLt.so.99", folder / "libcublas.so.99"
+    subprocess.run([*command, "-Wl,-soname,libcublasLt.so.99", "-o", first], check=True)
+    subprocess.run([*command, "-o", second, first], check=True)
+    (folder / "libcudart.so.99").write_text("no library")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    assert open_cuda_libraries() == [str(first), str(second)]

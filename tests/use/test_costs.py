@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -48,6 +49,18 @@ def ask(tiny_model: Path, tmp_path: Path) -> Callable[..., StepCosts]:
 def test_a_curve_is_measured_once(measuring: Measuring, ask: Callable[..., StepCosts]) -> None:
     assert [ask(), ask()] == [COSTS, COSTS]
     assert measuring.count == 1
+
+
+def test_devices_have_curves_of_their_own(
+    measuring: Measuring, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs._core, "measure_draft_costs", lambda engine, slots: [])
+    engine = _core.Engine(str(tiny_model), threads=1)
+    facts = {name: getattr(engine.info, name) for name in ("name", "isa", "threads", "slots", "extra_heads")}
+    for device in ("cpu", "cuda", "cpu"):
+        info = SimpleNamespace(**facts, device=device)
+        costs.step_costs(SimpleNamespace(info=info), tiny_model, tmp_path / "cache")  # type: ignore[arg-type]
+    assert measuring.count == 2
 
 
 def test_threads_isa_and_model_have_curves_of_their_own(

@@ -131,7 +131,7 @@ struct EngineOptions {
   std::int32_t context = 0;            // 0: the model's
   std::int32_t max_rows = 128;         // rows per verify call
   std::optional<bool> two_stage_head;  // empty: as the model directory says
-  std::string provider = "cpu";        // of engine "onnxruntime": cpu, cuda, tensorrt-rtx
+  std::string provider = "cpu";        // of engine "onnxruntime": cpu, cuda
   std::string library;  // of engines "onnxruntime" and "tensorrt": their shared library; empty:
                         // the system's
 };

@@ -43,6 +43,7 @@ def decode(
     drafts: options.Drafts = "auto",
     draft_source: options.Source = "auto",
     engine: options.Engine = "native",
+    provider: options.Provider = "cpu",
     isa: options.Isa = None,
     threads: options.Threads = None,
     raw: options.Raw = False,
@@ -75,7 +76,7 @@ def decode(
         items = measuring.encoded(prompts, folder, raw)
         room = measuring.room(items, max_tokens)
         loaded = measuring.open_engine(
-            folder, room, engine=engine, isa=isa, threads=threads, slots=max(batches)
+            folder, room, engine=engine, provider=provider, isa=isa, threads=threads, slots=max(batches)
         )
         settings = bench.Settings(params, draft_options(wanted, draft_source), repeat, batches)
         result = bench.run(loaded, folder, items, settings, progress)
@@ -102,6 +103,7 @@ def steps(
     ] = None,
     repeat: Repeat = 5,
     engine: options.Engine = "native",
+    provider: options.Provider = "cpu",
     isa: options.Isa = None,
     threads: options.Threads = None,
     json_output: options.Json = False,
@@ -120,7 +122,9 @@ def steps(
     with show_progress() as progress:
         name, folder = measuring.resolve(model, progress)
         tokens = max(behind or bench.DEFAULT_CONTEXTS) + max(settings.widths)
-        loaded = measuring.open_engine(folder, tokens, engine=engine, isa=isa, threads=threads)
+        loaded = measuring.open_engine(
+            folder, tokens, engine=engine, provider=provider, isa=isa, threads=threads
+        )
         result = bench.run(loaded, settings, progress)
     measuring.show(result, name, json_output, bench_tables.show_steps)
 

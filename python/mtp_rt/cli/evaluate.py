@@ -76,6 +76,7 @@ def evaluate(
     teacher_forced: TeacherForced = False,
     slots: Slots = 8,
     engine: options.Engine = "native",
+    provider: options.Provider = "cpu",
     isa: options.Isa = None,
     threads: options.Threads = None,
     raw: options.Raw = False,
@@ -104,7 +105,13 @@ def evaluate(
         items = measuring.encoded(prompts, folder, raw)
         room = measuring.room(items, max_tokens)
         loaded = measuring.open_engine(
-            folder, room, engine=engine, isa=isa, threads=threads, slots=min(slots, len(items))
+            folder,
+            room,
+            engine=engine,
+            provider=provider,
+            isa=isa,
+            threads=threads,
+            slots=min(slots, len(items)),
         )
         settings = _settings(loaded.info.extra_heads, params, wanted, draft_source)
         result = _count(loaded, folder, items, settings, teacher_forced=teacher_forced, progress=progress)

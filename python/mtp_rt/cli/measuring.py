@@ -33,14 +33,23 @@ def resolve(model: str | None, progress: Any) -> tuple[str, Path]:
 
 
 def open_engine(
-    folder: Path, tokens: int, *, engine: str, isa: str | None, threads: int | None, slots: int = 1
+    folder: Path,
+    tokens: int,
+    *,
+    engine: str,
+    provider: str,
+    isa: str | None,
+    threads: int | None,
+    slots: int = 1,
 ) -> _core.Engine:
     """Return the model with room for `tokens` tokens in each slot, or for as many as it allows."""
     from mtp_rt import engines
     from mtp_rt.model_dir import read_model_dir
 
     context = min(read_model_dir(folder).config.context, tokens)
-    return engines.open_engine(folder, engine, isa=isa, threads=threads, slots=slots, context=context)
+    return engines.open_engine(
+        folder, engine, provider=provider, isa=isa, threads=threads, slots=slots, context=context
+    )
 
 
 def encoded(file: Path | None, folder: Path, raw: bool) -> list[Item]:

@@ -73,6 +73,12 @@ Engine = Annotated[
         "one with plans, on a GPU.",
     ),
 ]
+Provider = Annotated[
+    str,
+    option(
+        "--provider", metavar="NAME", help="Where engine onnxruntime runs: cpu, or cuda on an NVIDIA GPU."
+    ),
+]
 Isa = Annotated[
     str | None,
     option("--isa", metavar="NAME", help="Instruction set: generic, avx2 or avx512_vnni. Default: the best."),
