@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All that needs an NVIDIA GPU in one call: installs with the CUDA part, builds plans of the default model,
-# checks, tests and measures, and writes one JSON file.
+# All that needs an NVIDIA GPU in one call: installs with the CUDA part and ONNX Runtime's package for GPUs,
+# builds plans and graphs of the default model, checks, tests and measures, and writes one JSON file.
 #
 #   MTP_RT_TENSORRT_INCLUDE=FOLDER benchmarks/gpu.sh [RESULT.json]
 #
@@ -15,6 +15,11 @@ result=${1:-build/gpu.json}
 
 nvidia-smi > /dev/null || { echo "no GPU: nvidia-smi is not here or lists none" >&2; exit 2; }
 MTP_RT_CUDA=ON pip install ".[test,tensorrt]"
+# Both packages are the folder `onnxruntime`. Without the one for GPUs the checks of its provider are skipped.
+pip uninstall --yes onnxruntime
+pip install 'onnxruntime-gpu[cuda,cudnn]>=1.30' ||
+  pip install 'onnxruntime>=1.30; python_version >= "3.11"'
 mkdir -p build "$(dirname "$result")"
 mtp-rt export smollm2-135m-mtp build/plans --tensorrt --force
-python benchmarks/gpu_checks.py --plans build/plans --out "$result"
+mtp-rt export smollm2-135m-mtp build/graphs --onnx --force
+python benchmarks/gpu_checks.py --plans build/plans --graphs build/graphs --out "$result"

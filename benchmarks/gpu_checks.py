@@ -1,13 +1,15 @@
 """Runs what only a GPU can show of the CUDA part, in one go and under ten minutes.
 
-    python3 benchmarks/gpu_checks.py [--plans DIR] [--out RESULT.json] [--dry-run]
+    python3 benchmarks/gpu_checks.py [--plans DIR] [--graphs DIR] [--out RESULT.json] [--dry-run]
 
 Builds the CUDA part for the GPU at hand, runs its kernels against the host's functions, then again under each
 tool of compute-sanitizer. Needs nvcc, CMake, ninja, a C++20 compiler and nlohmann-json's headers, but not the
 package. With the plans of a model, which `mtp-rt export --tensorrt` wrote, the tests and measurements of the
 tensorrt engine come before the slow tools; they need the package with a CUDA part that was built with
-TensorRT's headers. A check that cannot be run is said to be skipped, never passed. Writes JSON; exit status 1
-if a check fails or runs out of time, 2 where there is no GPU.
+TensorRT's headers. With the graphs of the same model, which `mtp-rt export --onnx` wrote, the onnxruntime
+engine does the same work on its provider cuda where onnxruntime-gpu is installed. A check that cannot be run
+is said to be skipped, never passed. Writes JSON; exit status 1 if a check fails or runs out of time, 2 where
+there is no GPU.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ SECONDS = 570.0  # for all checks together
 KEPT = 1500  # characters of what a command printed
 NO_GPU = 77  # exit status of a program of ours that finds no GPU
 ERRORS_FOUND = 9  # of compute-sanitizer, which else passes on that of the program
+DECODED = ("--max-tokens", "128", "--ignore-eos")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +55,8 @@ class Check:
     absent: tuple[str, ...] = ()
 
 
-def checks(plans: Path | None = None) -> list[Check]:
-    """Return all checks, in order; `plans`: a model directory with TensorRT plans."""
+def checks(plans: Path | None = None, graphs: Path | None = None) -> list[Check]:
+    """Return all checks, in order; `plans`, `graphs`: a model directory with TensorRT plans, with graphs."""
     configure = ("cmake", "--preset", "cuda", "-DMTP_RT_CUDA_ARCHITECTURES=native")
     build = ("cmake", "--build", "--preset", "cuda", "--target", "cuda_kernels")
     return [
@@ -61,6 +64,7 @@ def checks(plans: Path | None = None) -> list[Check]:
         Check("build", build, "configure"),
         Check("kernels", (KERNELS,), "build"),
         *([] if plans is None else engine_checks(str(plans))),
+        *([] if graphs is None else graph_checks(str(graphs))),
         *(
             Check(
                 f"kernels, {tool}",
@@ -76,7 +80,7 @@ def engine_checks(plans: str) -> list[Check]:
     """Return those of the tensorrt engine."""
     tests = ("pytest", "-q", "-m", "gpu", "tests/cuda/test_tensorrt_on_gpu.py")
     options = ("--model", plans, "--engine", "tensorrt", "--json")
-    decode = ("mtp-rt", "bench", "decode", *options, "--max-tokens", "128", "--ignore-eos")
+    decode = ("mtp-rt", "bench", "decode", *options, *DECODED)
     return [
         Check("plans and texts", tests),
         Check("decode", decode, measures=True),
@@ -88,6 +92,24 @@ def engine_checks(plans: str) -> list[Check]:
             measures=True,
             absent=("torch finds no GPU", "mtp-rt[peers]"),
         ),
+    ]
+
+
+def graph_checks(graphs: str) -> list[Check]:
+    """Return those of the onnxruntime engine on CUDA: the work of engine_checks, then its tests.
+
+    pytest calls a run in which all is skipped a success: its check needs one that was not.
+    """
+    tests = ("pytest", "-q", "-m", "gpu", "tests/engines/test_onnxruntime_on_gpu.py")
+    options = ("--model", graphs, "--engine", "onnxruntime", "--provider", "cuda", "--json")
+    absent = ("has no CUDAExecutionProvider", "the library cannot be opened")
+    decode = Check(
+        "onnxruntime, decode", ("mtp-rt", "bench", "decode", *options, *DECODED), measures=True, absent=absent
+    )
+    return [
+        decode,
+        Check("onnxruntime, steps", ("mtp-rt", "bench", "steps", *options), decode.name, measures=True),
+        Check("onnxruntime, texts", tests, decode.name),
     ]
 
 
@@ -181,18 +203,19 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--plans", type=Path, metavar="DIR", help="a model directory with TensorRT plans")
+    parser.add_argument("--graphs", type=Path, metavar="DIR", help="a model directory with ONNX graphs")
     parser.add_argument("--out", type=Path, metavar="RESULT.json", help="write there instead of to stdout")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and run none")
     args = parser.parse_args()
     if args.dry_run:
-        for check in checks(args.plans):
+        for check in checks(args.plans, args.graphs):
             print(" ".join(check.command))
         return 0
     card = gpu()
     if card is None:
         print("no GPU: nvidia-smi is not here or lists none", file=sys.stderr)
         return 2
-    results = run_all(checks(args.plans))
+    results = run_all(checks(args.plans, args.graphs))
     date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     text = json.dumps({"gpu": card, "date": date, "commit": commit(), "checks": results}, indent=2) + "\n"
     if args.out:

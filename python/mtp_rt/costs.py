@@ -40,7 +40,8 @@ def step_costs(engine: _core.Engine, model_dir: Path, cache: Path) -> StepCosts:
     """Return what the calls of a step cost, measured once per model and machine.
 
     The curves lie in `cache` under everything they depend on: the model's shapes and number kinds, engine,
-    device, processor, instruction set, threads, slots and version. Curves that cannot be read are measured again.
+    device, processor, instruction set, threads, slots and version. Curves that cannot be read are measured
+    again.
     """
     slots = min(engine.info.slots, MAX_DRAFT_SLOTS) if engine.info.extra_heads else 0
     key = _key(engine, model_dir) | {"draft_slots": slots}

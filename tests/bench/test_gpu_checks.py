@@ -71,8 +71,28 @@ def test_its_targets_and_presets_exist(script: ModuleType) -> None:
     with_plans = [check.name for check in script.checks(Path("plans"))]
     engine = ["plans and texts", "decode", "decode, host's steps", "steps", "peers"]
     assert with_plans[2:9] == ["kernels", *engine, "kernels, memcheck"]
+    with_graphs = [check.name for check in script.checks(Path("plans"), Path("graphs"))]
+    graphs = ["onnxruntime, decode", "onnxruntime, steps", "onnxruntime, texts"]
+    assert with_graphs[7:12] == ["peers", *graphs, "kernels, memcheck"]
+    for check in script.checks(Path("plans"), Path("graphs")):
+        if check.command[0] == "pytest":
+            assert (root / check.command[-1]).is_file()
     assert '"name": "cuda"' in (root / "CMakePresets.json").read_text()
     assert "add_executable(cuda_kernels" in (root / "cuda" / "CMakeLists.txt").read_text()
+
+
+def test_an_onnxruntime_without_cuda_is_skipped(
+    script: ModuleType, tiny_model: Path, exported: Callable[[Path], Path]
+) -> None:
+    """The commands themselves, on the onnxruntime that is installed."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    results = script.run_all(script.graph_checks(str(exported(tiny_model))))
+    assert [result["outcome"] for result in results] == ["skipped"] * 3
+    assert "has no CUDAExecutionProvider" in results[0]["detail"]
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]>=1.30'" in results[0]["detail"]
+    assert results[2]["detail"] == "needs 'onnxruntime, decode'"
 
 
 def test_no_gpu_is_no_success(script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
