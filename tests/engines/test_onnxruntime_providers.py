@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from mtp_rt import _core_testing
 from mtp_rt._core import Engine
-from mtp_rt.engines import open_cuda_libraries
+from mtp_rt.engines import library_of, open_cuda_libraries
 from mtp_rt.errors import CapacityError, Error, UnsupportedError
 
 SOURCE = """
@@ -48,22 +49,56 @@ static const struct base base = {get_api, get_version};
 const void* OrtGetApiBase(void) { return &base; }
 """
 
+# The installed library, but for where a session reads its inputs: on a GPU, while caches lie with the host.
+ELSEWHERE = """
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+struct base { const void* (*api)(uint32_t); const char* (*version)(void); };
+static const void* table[381];
+static void* (*create_memory_info)(const char*, int, int, int, void**);
+static void* on_gpu(const void* session, void** memories, size_t count) {
+  for (size_t i = 0; i < count; ++i) create_memory_info("Cuda", 0, 0, 0, &memories[i]);
+  return 0;
+}
+static const struct base* real(void) {
+  void* library = dlopen("LIBRARY", RTLD_NOW | RTLD_LOCAL);
+  return ((const struct base* (*)(void))dlsym(library, "OrtGetApiBase"))();
+}
+static const void* get_api(uint32_t version) {
+  memcpy(table, real()->api(version), sizeof(table));
+  create_memory_info = table[68];
+  table[380] = (const void*)on_gpu;  // SessionGetMemoryInfoForInputs
+  return table;
+}
+static const char* get_version(void) { return real()->version(); }
+static const struct base base = {get_api, get_version};
+const void* OrtGetApiBase(void) { return &base; }
+"""
+
 PLACES = {"CreateCUDAProviderOptions": 205, "UpdateCUDAProviderOptions": 206, "AppendExecutionProvider": 204}
 CREATE_SESSION = 8
+
+
+def compiled(folder: Path, text: str) -> str:
+    """Return the shared library of a C source."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    source, library = folder / "fake.c", folder / "libfake.so"
+    source.write_text(text)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return str(library)
 
 
 @pytest.fixture
 def opened(tiny_model: Path, tmp_path: Path) -> Callable[[int, str], Engine]:
     """Return a function: the place of the function that fails, its message -> the engine on CUDA."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
 
     def get(place: int, message: str) -> Engine:
-        source, library = tmp_path / "fake.c", tmp_path / f"libfake{place}.so"
-        source.write_text(SOURCE.replace("PLACE", str(place)).replace("FAILURE", message))
-        subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-        return Engine(str(tiny_model), engine="onnxruntime", provider="cuda", library=str(library))
+        library = compiled(tmp_path, SOURCE.replace("PLACE", str(place)).replace("FAILURE", message))
+        return Engine(str(tiny_model), engine="onnxruntime", provider="cuda", library=library)
 
     return get
 
@@ -99,6 +134,17 @@ def test_memory_that_does_not_suffice(
 ) -> None:
     with pytest.raises(kind, match=message.replace("(", "[(]")):
         opened(place, message)
+
+
+def test_caches_that_a_session_reads_elsewhere_are_refused(
+    tiny_model: Path, exported: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """Binding would copy them once, and the next run would not see what this one wrote."""
+    pytest.importorskip("onnxruntime")
+    graphs = exported(tiny_model)
+    library = compiled(tmp_path, ELSEWHERE.replace("LIBRARY", library_of("onnxruntime", graphs)))
+    with pytest.raises(UnsupportedError, match=r"verify.onnx: .* reads 'past.0.key' in host memory"):
+        _core_testing.open_with_device_caches(str(graphs), library=library)
 
 
 def test_libraries_of_packages_are_opened_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,8 @@ BoundGraph::BoundGraph(const Runtime& runtime, const RowMover* mover, const Mode
   const io::OnnxFile graph = io::read_onnx_file(model, file);
   session_ = open_session(runtime, graph, file, with_caches(signature_.inputs, caches_, "past"),
                           with_caches(signature_.outputs, caches_, "present"));
+  if (runtime.caches() == Place::device)
+    check_read_on_device(runtime, *session_, file, with_caches({}, caches_, "past"));
   for (const io::GraphWeight& weight : graph.weights) model.forget(model.tensor(weight.stored));
 }
 
@@ -72,7 +74,7 @@ BoundGraph::Binding& BoundGraph::binding(int width, int rows) {
   OrtIoBinding* io = nullptr;
   check(runtime_.api().CreateIoBinding(session_.get(), &io));
   Binding bound{{io, runtime_.api().ReleaseIoBinding}};
-  bind_inputs(io, width, rows);
+  if (runtime_.caches() == Place::host) bind_inputs(io, width, rows);
   for (const Tensor& tensor : signature_.outputs) {
     if (tensor.data == nullptr) continue;
     check(

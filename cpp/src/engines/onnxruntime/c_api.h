@@ -31,6 +31,8 @@ enum OrtErrorCode : int { kNotImplemented = 9 };
 enum OrtLoggingLevel : int { kLogFatal = 4 };
 enum OrtAllocatorType : int { kDeviceAllocator = 0 };
 enum OrtMemoryType : int { kDefaultMemory = 0 };
+/// OrtMemoryInfoDeviceType.
+enum OrtDeviceType : int { kCpu = 0 };
 
 template <std::size_t kCount>
 using Uncalled = std::array<void (*)(), kCount>;
@@ -114,6 +116,10 @@ struct OrtApi {
   Uncalled<1> from_209;
   OrtStatus* (*AddExternalInitializers)(OrtSessionOptions*, const char* const* names, const OrtValue* const*,
                                         std::size_t count);
+  Uncalled<14> from_211;
+  void (*MemoryInfoGetDeviceType)(const OrtMemoryInfo*, OrtDeviceType*);
+  Uncalled<154> from_226;
+  OrtStatus* (*SessionGetMemoryInfoForInputs)(const OrtSession*, const OrtMemoryInfo**, std::size_t count);
 };
 
 /// What the library exports, as OrtGetApiBase().
@@ -154,5 +160,7 @@ static_assert(place(offsetof(OrtApi, SessionOptionsAppendExecutionProvider_CUDA_
 static_assert(place(offsetof(OrtApi, UpdateCUDAProviderOptions)) == 206);
 static_assert(place(offsetof(OrtApi, ReleaseCUDAProviderOptions)) == 208);
 static_assert(place(offsetof(OrtApi, AddExternalInitializers)) == 210);
+static_assert(place(offsetof(OrtApi, MemoryInfoGetDeviceType)) == 225);
+static_assert(place(offsetof(OrtApi, SessionGetMemoryInfoForInputs)) == 380);
 
 }  // namespace mtp_rt::onnxruntime

@@ -36,6 +36,22 @@ struct Side {
   decltype(OrtApi::SessionGetInputTypeInfo) type;
 };
 
+std::string name_of(const Runtime& runtime, const OrtSession* session, const Side& side, std::size_t index,
+                    const std::string& file) {
+  const auto check = [&](OrtStatus* status) { runtime.library().check(status, file); };
+  OrtAllocator* allocator = nullptr;
+  check(runtime.api().GetAllocatorWithDefaultOptions(&allocator));
+  char* text = nullptr;
+  check(side.item_name(session, index, allocator, &text));
+  std::string name = text;
+  check(runtime.api().AllocatorFree(allocator, text));
+  return name;
+}
+
+Side inputs_of(const OrtApi& api) {
+  return {"input", api.SessionGetInputCount, api.SessionGetInputName, api.SessionGetInputTypeInfo};
+}
+
 class SignatureCheck {
  public:
   SignatureCheck(const Runtime& runtime, const OrtSession* session, const std::string& file)
@@ -46,7 +62,7 @@ class SignatureCheck {
     check(side.count(session_, &count));
     std::vector<bool> seen(expected.size());
     for (std::size_t i = 0; i < count; ++i) {
-      const std::string name = name_of(side, i);
+      const std::string name = name_of(runtime_, session_, side, i, file_);
       const auto tensor = std::ranges::find(expected, name, &Tensor::name);
       if (tensor == expected.end()) refuse(std::string("has the ") + side.name + " '" + name + "'");
       seen[static_cast<std::size_t>(tensor - expected.begin())] = true;
@@ -60,16 +76,6 @@ class SignatureCheck {
   }
 
  private:
-  [[nodiscard]] std::string name_of(const Side& side, std::size_t index) const {
-    OrtAllocator* allocator = nullptr;
-    check(runtime_.api().GetAllocatorWithDefaultOptions(&allocator));
-    char* text = nullptr;
-    check(side.item_name(session_, index, allocator, &text));
-    std::string name = text;
-    check(runtime_.api().AllocatorFree(allocator, text));
-    return name;
-  }
-
   void check_type(const Side& side, std::size_t index, const Tensor& expected) const {
     const OrtApi& api = runtime_.api();
     const auto info = make_owned(runtime_.library(), api.ReleaseTypeInfo, file_,
@@ -134,11 +140,35 @@ Owned<OrtSession> open_session(const Runtime& runtime, const io::OnnxFile& graph
   }
   Owned<OrtSession> session(opened, api.ReleaseSession);
   const SignatureCheck check(runtime, session.get(), file);
-  check.run({"input", api.SessionGetInputCount, api.SessionGetInputName, api.SessionGetInputTypeInfo},
-            inputs);
+  check.run(inputs_of(api), inputs);
   check.run({"output", api.SessionGetOutputCount, api.SessionGetOutputName, api.SessionGetOutputTypeInfo},
             outputs);
   return session;
+}
+
+void check_read_on_device(const Runtime& runtime, const OrtSession& session, const std::string& file,
+                          std::span<const Tensor> tensors) {
+  const OrtApi& api = runtime.api();
+  const auto check = [&](OrtStatus* status) { runtime.library().check(status, file); };
+  const auto device_of = [&api](const OrtMemoryInfo* memory) {
+    OrtDeviceType device = kCpu;
+    api.MemoryInfoGetDeviceType(memory, &device);
+    return device;
+  };
+  const Side side = inputs_of(api);
+  std::size_t count = 0;
+  check(side.count(&session, &count));
+  std::vector<const OrtMemoryInfo*> memories(count);
+  check(api.SessionGetMemoryInfoForInputs(&session, memories.data(), count));
+  const OrtDeviceType wanted = device_of(runtime.memory(Place::device));
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string name = name_of(runtime, &session, side, i, file);
+    if (std::ranges::find(tensors, name, &Tensor::name) == tensors.end()) continue;
+    if (device_of(memories[i]) == wanted) continue;
+    throw UnsupportedError(file + ": ONNX Runtime " + runtime.library().version() + " reads '" + name +
+                           "' in host memory, not on provider '" + std::string(runtime.provider().option) +
+                           "': it lacks an operator there; install a newer one, or use provider 'cpu'");
+  }
 }
 
 }  // namespace mtp_rt::onnxruntime

@@ -19,4 +19,9 @@ namespace mtp_rt::onnxruntime {
                                              const std::string& file, std::span<const graphs::Tensor> inputs,
                                              std::span<const graphs::Tensor> outputs);
 
+/// Throws UnsupportedError unless the session reads those inputs where the provider's device has its memory.
+/// Any other is copied when it is bound: what graphs write to it later would not be seen.
+void check_read_on_device(const Runtime& runtime, const OrtSession& session, const std::string& file,
+                          std::span<const graphs::Tensor> tensors);
+
 }  // namespace mtp_rt::onnxruntime
