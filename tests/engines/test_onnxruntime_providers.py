@@ -143,7 +143,9 @@ def test_caches_that_a_session_reads_elsewhere_are_refused(
     pytest.importorskip("onnxruntime")
     graphs = exported(tiny_model)
     library = compiled(tmp_path, ELSEWHERE.replace("LIBRARY", library_of("onnxruntime", graphs)))
-    with pytest.raises(UnsupportedError, match=r"verify.onnx: .* reads 'past.0.key' in host memory"):
+    with pytest.raises(
+        UnsupportedError, match=r"verify.onnx: .* reads 'past.[0-9]+.(key|value)' in host memory"
+    ):
         _core_testing.open_with_device_caches(str(graphs), library=library)
 
 

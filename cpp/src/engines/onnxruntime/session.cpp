@@ -161,14 +161,17 @@ void check_read_on_device(const Runtime& runtime, const OrtSession& session, con
   std::vector<const OrtMemoryInfo*> memories(count);
   check(api.SessionGetMemoryInfoForInputs(&session, memories.data(), count));
   const OrtDeviceType wanted = device_of(runtime.memory(Place::device));
+  std::string elsewhere;
   for (std::size_t i = 0; i < count; ++i) {
     const std::string name = name_of(runtime, &session, side, i, file);
     if (std::ranges::find(tensors, name, &Tensor::name) == tensors.end()) continue;
     if (device_of(memories[i]) == wanted) continue;
-    throw UnsupportedError(file + ": ONNX Runtime " + runtime.library().version() + " reads '" + name +
-                           "' in host memory, not on provider '" + std::string(runtime.provider().option) +
-                           "': it lacks an operator there; install a newer one, or use provider 'cpu'");
+    elsewhere = name;
   }
+  if (elsewhere.empty()) return;
+  throw UnsupportedError(file + ": ONNX Runtime " + runtime.library().version() + " reads '" + elsewhere +
+                         "' in host memory, not on provider '" + std::string(runtime.provider().option) +
+                         "': it lacks an operator there; install a newer one, or use provider 'cpu'");
 }
 
 }  // namespace mtp_rt::onnxruntime
