@@ -37,7 +37,7 @@ def open_engine(
     **options: Any,
 ) -> _core.Engine:
     """Return `model_dir` opened; None and 0 leave the choice to the engine. `options` are those of Engine."""
-    if engine == "onnxruntime" and provider != "cpu":
+    if engine == "onnxruntime" and provider == "cuda":
         open_cuda_libraries()
     return _core.Engine(
         str(model_dir),
