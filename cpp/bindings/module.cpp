@@ -12,6 +12,9 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 NB_MODULE(_core, module) {
+#ifdef NDEBUG
+  nb::set_leak_warnings(false);  // an interpreter may end before what it holds: nothing that users can mend
+#endif
   module.doc() = "The native runtime.";
   module.def("version", [] { return MTP_RT_VERSION; }, "The version of the runtime.");
   module.def(
