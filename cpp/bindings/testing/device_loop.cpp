@@ -9,12 +9,8 @@
 #include <tuple>
 #include <vector>
 
-#include "kernels/commit_body.h"
-#include "kernels/copy_rows.h"
-#include "kernels/host_block.h"
-#include "kernels/lay_rows_body.h"
-#include "kernels/pick_step.h"
-#include "loop/slot_start.h"
+#include "kernels/host_step.h"
+#include "loop/host_loop_state.h"
 #include "testing/testing.h"
 
 namespace nb = nanobind;
@@ -22,9 +18,6 @@ using namespace nb::literals;
 
 namespace mtp_rt::testing {
 namespace {
-
-constexpr std::int32_t kThreads = 16;
-constexpr std::int32_t kListed = 4;
 
 /// State and steps of one shape in host memory.
 class DeviceLoop {
@@ -36,11 +29,7 @@ class DeviceLoop {
 
   DeviceLoop(std::int32_t slots, std::int32_t batch, std::int32_t width, std::int32_t context,
              std::int32_t vocab)
-      : slots_(static_cast<std::size_t>(slots)),
-        tokens_(slots_.size() * static_cast<std::size_t>(context)),
-        counts_(slots_.size() * static_cast<std::size_t>(vocab)),
-        stops_(slots_.size() * cuda::kMaxStops),
-        bias_(slots_.size() * cuda::kMaxBias),
+      : loop_(slots, context, vocab),
         chosen_(static_cast<std::size_t>(batch), -1),
         drafts_(static_cast<std::size_t>(batch * (width - 1))),
         parents_(drafts_.size()),
@@ -50,21 +39,13 @@ class DeviceLoop {
         kept_(picks_.size()),
         draft_tokens_(static_cast<std::size_t>(batch), -1),
         outcomes_(static_cast<std::size_t>(batch)) {
-    state_ = {slots_.data(), tokens_.data(), counts_.data(), stops_.data(), bias_.data(), context, vocab};
+    state_ = loop_.view();
     rows_ = {batch, width, chosen_.data(), drafts_.data(), parents_.data(), draft_counts_.data()};
     results_ = {picks_.data(), committed_.data(), kept_.data(), draft_tokens_.data(), outcomes_.data()};
   }
 
   void admit(std::int32_t slot, const Request& request, const std::vector<Token>& tokens) {
-    const cuda::SlotStart start = cuda::slot_start(request, tokens, state_.vocab, state_.context);
-    const auto put = [slot](auto& to, const auto& from, std::int32_t stride) {
-      std::ranges::copy(from, to.begin() + static_cast<std::ptrdiff_t>(slot) * stride);
-    };
-    slots_.at(static_cast<std::size_t>(slot)) = start.state;
-    put(tokens_, start.tokens, state_.context);
-    put(counts_, start.counts, state_.vocab);
-    put(stops_, start.stops, cuda::kMaxStops);
-    put(bias_, start.bias, cuda::kMaxBias);
+    loop_.admit(slot, request, tokens);
   }
 
   void set_slots(const std::vector<std::int32_t>& slots) { std::ranges::copy(slots, chosen_.begin()); }
@@ -85,9 +66,7 @@ class DeviceLoop {
     std::vector<std::int64_t> lengths(static_cast<std::size_t>(rows_.batch), -7);
     const auto tree = std::make_unique<bool[]>(all * static_cast<std::size_t>(rows_.width));
     const cuda::VerifyInputs inputs{tokens.data(), positions.data(), lengths.data(), tree.get()};
-    for (std::int32_t row = rows_.batch * rows_.width; row-- > 0;) {
-      cuda::lay_row(state_, rows_, inputs, row / rows_.width, row % rows_.width);
-    }
+    cuda::lay_rows_on_host(state_, rows_, inputs);
     std::vector<Row> result;
     const std::ptrdiff_t width = rows_.width;
     for (std::ptrdiff_t b = 0; b < rows_.batch; ++b) {
@@ -104,15 +83,10 @@ class DeviceLoop {
   std::vector<Result> step(const Logits& logits, std::uint32_t order) {
     std::vector<float> scratch(logits.size());
     const cuda::StepScores scores{logits.data(), scratch.data(), nullptr};
-    const cuda::HostBlock block(kThreads, order);
-    const auto shared = std::make_unique<cuda::PickStepShared<kThreads, kListed>>();
-    for (std::int32_t row = rows_.batch * rows_.width; row-- > 0;) {
-      cuda::pick_step_row(block, state_, rows_, scores, row / rows_.width, row % rows_.width, picks_.data(),
-                          *shared);
-    }
+    cuda::pick_on_host(state_, rows_, scores, picks_.data(), order);
+    cuda::commit_on_host(state_, rows_, results_);
     std::vector<Result> result;
     for (std::int32_t b = 0; b < rows_.batch; ++b) {
-      cuda::commit_sequence(state_, rows_, results_, b);
       const cuda::StepOutcome& outcome = outcomes_[static_cast<std::size_t>(b)];
       const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(b) * rows_.width;
       result.emplace_back(std::vector(committed_.begin() + first, committed_.begin() + first + outcome.count),
@@ -125,13 +99,12 @@ class DeviceLoop {
   /// Drafts one depth from scores [batch, 1, entries]; the drafts of all sequences so far.
   std::vector<std::vector<Token>> draft(const Logits& logits, const std::vector<Token>& ids,
                                         std::int32_t depth) {
-    const cuda::DraftScores scores{logits.data(), ids.empty() ? nullptr : ids.data(),
-                                   static_cast<std::int32_t>(logits.shape(2)), depth, draft_tokens_.data()};
-    const cuda::HostBlock block(kThreads, 1);
-    const auto shared = std::make_unique<cuda::PickShared<kThreads, kListed>>();
+    const auto entries = static_cast<std::int32_t>(logits.shape(2));
+    const cuda::DraftScores scores{
+        logits.data(), ids.empty() ? nullptr : ids.data(), entries, depth, draft_tokens_.data()};
+    cuda::pick_draft_on_host(state_, rows_, scores);
     std::vector<std::vector<Token>> drafts;
     for (std::int32_t b = 0; b < rows_.batch; ++b) {
-      cuda::pick_draft(block, state_, rows_, scores, b, *shared);
       const auto first = drafts_.begin() + static_cast<std::ptrdiff_t>(b) * (rows_.width - 1);
       drafts.emplace_back(first, first + draft_counts_[static_cast<std::size_t>(b)]);
     }
@@ -143,18 +116,12 @@ class DeviceLoop {
   /// The state [batch, width] values that each sequence's drafts start from.
   std::vector<float> gather(const std::vector<float>& states) {
     std::vector<float> to(static_cast<std::size_t>(rows_.batch));
-    for (std::int32_t b = 0; b < rows_.batch; ++b) {
-      cuda::gather_state(states.data(), to.data(), 1, rows_, outcomes_.data(), b, 0);
-    }
+    cuda::gather_state_on_host(states.data(), to.data(), 1, rows_, outcomes_.data());
     return to;
   }
 
  private:
-  std::vector<cuda::SlotState> slots_;
-  std::vector<Token> tokens_;
-  std::vector<cuda::Tally> counts_;
-  std::vector<Token> stops_;
-  std::vector<cuda::Bias> bias_;
+  cuda::HostLoopState loop_;
   std::vector<std::int32_t> chosen_;
   std::vector<Token> drafts_;
   std::vector<std::int32_t> parents_;
