@@ -67,9 +67,10 @@ MTP_RT_DEVICE void pick_step_row(const Block& block, const LoopState& state, con
 
 /// The extra heads' scores of one depth.
 struct DraftScores {
-  const float* logits = nullptr;  // [batch, vocab]
+  const float* logits = nullptr;  // [batch, vocab], the sequences' rows `stride` values apart
   const Token* ids = nullptr;     // [vocab] tokens that are scored, ascending; null: all
   std::int32_t vocab = 0;
+  std::int32_t stride = 0;
   std::int32_t depth = 0;        // 0: the first draft
   std::int64_t* next = nullptr;  // [batch] the drafts, which the next depth reads; null: not wanted
 };
@@ -85,7 +86,8 @@ MTP_RT_DEVICE void pick_draft(const Block& block, const LoopState& state, const 
   const SlotState& slot = state.slots[slot_index];
   if (slot.ending != Ending::none) return;
   PickRow source;
-  source.logits = scores.logits + static_cast<std::size_t>(sequence) * static_cast<std::size_t>(scores.vocab);
+  source.logits =
+      scores.logits + static_cast<std::size_t>(sequence) * static_cast<std::size_t>(scores.stride);
   source.vocab = scores.vocab;
   source.ids = scores.ids;
   source.position = std::int64_t{slot.length} + scores.depth;

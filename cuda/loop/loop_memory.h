@@ -1,8 +1,10 @@
 // The GPU memory behind the loop's state and the steps of one shape.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "kernels/step_types.h"
 #include "loop/slot_start.h"
@@ -28,10 +30,16 @@ class LoopMemory {
 
   [[nodiscard]] bool has_counts() const noexcept { return counts_.size() > 0; }
 
+  /// How a slot's sequence stands as far as the host was told; empty, too, outside the slots.
+  [[nodiscard]] Ending ending(Slot slot) const noexcept;
+
+  /// Tells how a step left a slot's sequence.
+  void set_ending(Slot slot, Ending ending) { endings_[static_cast<std::size_t>(slot)] = ending; }
+
  private:
   void check_slot(Slot slot) const;
 
-  std::int32_t slot_count_;
+  std::vector<Ending> endings_;  // by slot
   std::int32_t context_;
   std::int32_t vocab_;
   DeviceBuffer<SlotState> slots_;
@@ -41,16 +49,28 @@ class LoopMemory {
   DeviceBuffer<Bias> bias_;
 };
 
+/// Neighbours among the sequences of a step, and the rows of each.
+struct StepPart {
+  std::int32_t first = 0;
+  std::int32_t count = 1;
+  std::int32_t width = 1;
+
+  auto operator<=>(const StepPart&) const = default;
+};
+
 /// Rows, results and inputs of the steps of one batch, and the pinned memory that they pass through.
 ///
-/// A step has 1 .. `width` rows of each sequence; `depths` may be drafted behind it.
+/// A step has 1 .. `width` rows of each sequence; `depths` may be drafted behind it. Its parts run one after
+/// the other: each has pinned memory of its own, and all use the same memory of the GPU from its beginning.
 class StepMemory {
  public:
   StepMemory(std::int32_t batch, std::int32_t width, std::int32_t depths);
 
-  /// The rows of a step of `width`. Drafts of all depths have room in rows(depths + 1).
-  [[nodiscard]] StepRows rows(std::int32_t width) const noexcept;
-  [[nodiscard]] StepRows rows() const noexcept { return rows(width_); }  // of the widest step
+  [[nodiscard]] StepPart all() const noexcept { return {0, batch_, width_}; }
+
+  /// The rows of a part. Drafts of all depths have room where its width is depths + 1.
+  [[nodiscard]] StepRows rows(const StepPart& part) const noexcept;
+  [[nodiscard]] StepRows rows() const noexcept { return rows(all()); }
   [[nodiscard]] StepResults results()
       const noexcept;  // last is what the heads draft behind: DraftScores::next
   [[nodiscard]] VerifyInputs inputs() const noexcept;
@@ -59,25 +79,33 @@ class StepMemory {
   /// `stream` does.
   void set_slots(std::span<const std::int32_t> slots, cudaStream_t stream);
 
-  /// A sequence's drafts in a step of `width`, as many as parents: laid into pinned memory for send_drafts().
-  /// The last step's copies have run.
-  void put_drafts(std::int32_t sequence, std::int32_t width, std::span<const Token> drafts,
+  /// Drafts of a part's sequence, as many as parents: laid into pinned memory for send_drafts(). The last
+  /// step's copies have run.
+  void put_drafts(const StepPart& part, std::int32_t sequence, std::span<const Token> drafts,
                   std::span<const std::int32_t> parents);
 
-  /// Enqueues the copies of what put_drafts() laid there for all sequences.
-  void send_drafts(cudaStream_t stream);
+  /// Enqueues the copies of what put_drafts() laid there for all sequences of a part.
+  void send_drafts(const StepPart& part, cudaStream_t stream);
 
-  /// Enqueues copies of outcomes, committed tokens and drafts into pinned memory.
-  void read_back(cudaStream_t stream);
+  /// Enqueues copies of a part's outcomes and committed tokens into pinned memory.
+  void read_back(const StepPart& part, cudaStream_t stream);
 
-  /// What read_back() brought, once the stream has come so far.
+  /// Enqueues a copy of its drafts, of which the part's width is one more.
+  void read_back_drafts(const StepPart& part, cudaStream_t stream);
+
+  /// What read_back() brought of all sequences, once the stream has come so far.
   [[nodiscard]] std::span<const StepOutcome> outcomes() const noexcept { return host_outcomes_.values(); }
-  [[nodiscard]] std::span<const Token> tokens() const noexcept { return host_tokens_.values(); }
-  [[nodiscard]] std::span<const Token> drafted() const noexcept { return host_drafted_.values(); }
+
+  /// The same: the committed tokens [width] of a part's sequence, and its drafts [width - 1].
+  [[nodiscard]] std::span<const Token> tokens(const StepPart& part, std::int32_t sequence) const noexcept;
+  [[nodiscard]] std::span<const Token> drafted(const StepPart& part, std::int32_t sequence) const noexcept;
 
  private:
+  [[nodiscard]] std::size_t drafts_at(const StepPart& part) const noexcept;
+
   std::int32_t batch_;
   std::int32_t width_;
+  std::int32_t draft_room_;  // of a sequence
   DeviceBuffer<std::int32_t> slots_;
   DeviceBuffer<Token> drafts_;
   DeviceBuffer<std::int32_t> parents_;

@@ -23,6 +23,12 @@ struct SlotStart {
   std::vector<Bias> bias;
 };
 
+/// DeviceLoop::takes() of loops over this state.
+[[nodiscard]] inline bool state_takes(const Request& request) noexcept {
+  return !request.logprobs && request.stop_token_ids.size() <= std::size_t{kMaxStops} &&
+         request.params.logit_bias.size() <= std::size_t{kMaxBias};
+}
+
 /// How often each token stands in `prompt` and in what was generated.
 inline std::vector<Tally> tally(std::span<const Token> prompt, std::span<const Token> generated,
                                 std::int32_t vocab) {

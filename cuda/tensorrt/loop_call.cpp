@@ -9,11 +9,11 @@
 namespace mtp_rt::cuda {
 
 LoopCall::LoopCall(TensorRtPlan& plan, std::int32_t profile, std::span<const BoundTensor> inputs,
-                   std::span<const BoundTensor> outputs, const BoundSlot& slot)
+                   std::span<const BoundTensor> outputs, const BoundSlots& slots)
     : plan_(plan) {
   with_file(plan_.file(), [&] {
     execution_ = plan_.make_execution(profile);
-    bind(inputs, outputs, slot);
+    bind(inputs, outputs, slots);
   });
 }
 
@@ -22,11 +22,11 @@ void LoopCall::enqueue(cudaStream_t stream) {
 }
 
 void LoopCall::bind(std::span<const BoundTensor> inputs, std::span<const BoundTensor> outputs,
-                    const BoundSlot& slot) {
+                    const BoundSlots& slots) {
   for (const BoundTensor& input : inputs) execution_->set_shape(input.name, input.shape);
-  if (slot.caches != nullptr) {
-    execution_->bind_caches(slot.names, *slot.caches, slot.slot, 1);
-    execution_->check_caches(slot.names);
+  if (slots.caches != nullptr) {
+    execution_->bind_caches(slots.names, *slots.caches, slots.first, slots.count);
+    execution_->check_caches(slots.names);
   }
   for (const BoundTensor& input : inputs) execution_->bind(input.name, input.memory);
   for (const BoundTensor& output : outputs) {
@@ -37,15 +37,15 @@ void LoopCall::bind(std::span<const BoundTensor> inputs, std::span<const BoundTe
     }
     execution_->bind(output.name, output.memory);
   }
-  bind_others(outputs, slot);
+  bind_others(outputs, slots);
 }
 
-void LoopCall::bind_others(std::span<const BoundTensor> outputs, const BoundSlot& slot) {
+void LoopCall::bind_others(std::span<const BoundTensor> outputs, const BoundSlots& slots) {
   for (const PlanTensor& tensor : plan_.tensors()) {
     const bool bound =
         tensor.is_input ||
         std::ranges::any_of(outputs, [&](const auto& o) { return o.name == tensor.name; }) ||
-        std::ranges::any_of(slot.names, [&](const auto& matrix) { return matrix.present == tensor.name; });
+        std::ranges::any_of(slots.names, [&](const auto& matrix) { return matrix.present == tensor.name; });
     if (bound) continue;
     const std::size_t bytes = bytes_of(execution_->shape_of(tensor.name), plan_.value_bytes_of(tensor.name));
     unread_.emplace_back(std::max(bytes, kLeastBytes));

@@ -21,11 +21,12 @@ struct BoundTensor {
   void* memory = nullptr;
 };
 
-/// Caches of one slot.
-struct BoundSlot {
+/// Caches of neighbouring slots.
+struct BoundSlots {
   std::span<const PlanCacheNames> names;
   const DeviceCaches* caches = nullptr;  // null: the plan has none
-  Slot slot = 0;
+  Slot first = 0;
+  std::int32_t count = 1;
 };
 
 /// Functions throw EngineError with the plan's file and TensorRT's reasons, CapacityError where memory ran
@@ -36,14 +37,15 @@ class LoopCall {
   /// `inputs` are all but caches; outputs beside `outputs` get memory of the call. The plan and all memory
   /// outlive it.
   LoopCall(TensorRtPlan& plan, std::int32_t profile, std::span<const BoundTensor> inputs,
-           std::span<const BoundTensor> outputs, const BoundSlot& slot);
+           std::span<const BoundTensor> outputs, const BoundSlots& slots);
 
   /// As Execution::enqueue().
   void enqueue(cudaStream_t stream);
 
  private:
-  void bind(std::span<const BoundTensor> inputs, std::span<const BoundTensor> outputs, const BoundSlot& slot);
-  void bind_others(std::span<const BoundTensor> outputs, const BoundSlot& slot);
+  void bind(std::span<const BoundTensor> inputs, std::span<const BoundTensor> outputs,
+            const BoundSlots& slots);
+  void bind_others(std::span<const BoundTensor> outputs, const BoundSlots& slots);
 
   TensorRtPlan& plan_;
   std::vector<DeviceBuffer<std::byte>> unread_;  // outputs that nobody wants

@@ -22,7 +22,8 @@ struct LoopParts {
   /// lacks a tensor, CapacityError where the GPU's memory does not suffice.
   LoopParts(std::shared_ptr<Runtime> on, const PlanLoopModel& of);
 
-  [[nodiscard]] std::int32_t max_rows() const noexcept;
+  [[nodiscard]] std::int32_t max_rows() const noexcept;   // of a sequence
+  [[nodiscard]] std::int32_t max_batch() const noexcept;  // sequences that share a call
   [[nodiscard]] std::int32_t max_depths() const noexcept;
   [[nodiscard]] std::int32_t draft_scores() const noexcept;  // tokens that the heads score
 
@@ -32,12 +33,16 @@ struct LoopParts {
   const DeviceCaches& caches;
   std::vector<TensorRtPlan*> heads;  // by depth
   LoopMemory memory;
+  StepMemory step;  // its sequences are the slots
   ScoreMemory scores;
-  DeviceBuffer<std::int64_t> row_numbers;         // 0, 1, ...: verify scores every row
-  DeviceBuffer<float> states;                     // [rows, hidden] of verify
-  std::array<DeviceBuffer<float>, 2> head_state;  // [hidden]: a depth reads one and writes the other
-  DeviceBuffer<float> head_logits;  // [scores], of all depths where the heads are not sequential
+  std::vector<DeviceBuffer<std::int64_t>> row_numbers;  // [w - 1]: 0 .. w - 1 of each sequence, all scored
+  DeviceBuffer<float> states;                           // [rows, hidden] of verify
+  std::array<DeviceBuffer<float>, 2> head_states;  // [batch, hidden]: a depth reads one and writes the other
+  DeviceBuffer<float> head_logits;  // [batch, scores], of all depths where the heads are not sequential
   DeviceBuffer<Token> draft_ids;    // empty: the heads score all tokens
+
+ private:
+  [[nodiscard]] std::int32_t all_rows() const noexcept;  // of a call of verify, at most
 };
 
 }  // namespace mtp_rt::cuda

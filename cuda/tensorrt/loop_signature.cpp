@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/step_types.h"
+#include "loop/slot_groups.h"
 #include "mtp_rt/error.h"
 #include "tensorrt/caches.h"
 #include "tensorrt/plan.h"
@@ -21,11 +22,13 @@ void check_sizes(const PlanLoopModel& model) {
     throw ArgumentError("vocab: " + std::to_string(model.vocab) + " is more than " +
                         std::to_string(kMaxVocab));
   }
-  if (model.verify_profiles.empty())
-    throw ArgumentError("verify_profiles: there is none for steps of one row");
+  if (loop_rows(model) == 0) throw ArgumentError("verify_profiles: there is none for steps of one row");
   if (model.heads.size() >= std::size_t{kMaxWidth}) {
     throw ArgumentError("heads: " + std::to_string(model.heads.size()) + ", and fewer than " +
                         std::to_string(kMaxWidth) + " are possible");
+  }
+  for (const PlanHead& head : model.heads) {
+    if (head.profiles.empty()) throw ArgumentError("heads: one has no profile for one sequence");
   }
   for (std::size_t i = 0; i < model.draft_ids.size(); ++i) {
     const Token least = i == 0 ? 0 : model.draft_ids[i - 1] + 1;
@@ -101,10 +104,6 @@ std::vector<PlanTensor> head_tensors(const PlanLoopModel& model) {
 }
 
 }  // namespace
-
-std::int32_t loop_rows(const PlanLoopModel& model) noexcept {
-  return static_cast<std::int32_t>(std::min(model.verify_profiles.size(), std::size_t{kMaxWidth}));
-}
 
 void check_loop(const PlanLoopModel& model) {
   check_sizes(model);

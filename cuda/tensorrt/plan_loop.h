@@ -7,16 +7,18 @@
 #include <span>
 #include <vector>
 
-#include "loop/loop_memory.h"
+#include "loop/slot_groups.h"
 #include "mtp_rt/device_loop.h"
+#include "tensorrt/draft_graph.h"
 #include "tensorrt/loop_parts.h"
 #include "tensorrt/runtime.h"
-#include "tensorrt/step_graph.h"
+#include "tensorrt/verify_graph.h"
 
 namespace mtp_rt::cuda {
 
-/// A step launches one graph per sequence, one after the other, and waits once. Several sequences in one call
-/// of the plans come later.
+/// Neighbouring slots of a step share calls of the plans as far as those take several sequences. A step
+/// launches for each such group a graph that verifies and, where drafts are wanted, one that drafts, one
+/// after the other, and waits once.
 class PlanLoop final : public DeviceLoop {
  public:
   /// As PlanDevice::make_loop().
@@ -24,7 +26,7 @@ class PlanLoop final : public DeviceLoop {
 
   [[nodiscard]] std::int32_t max_rows() const noexcept override { return parts_.max_rows(); }
   [[nodiscard]] std::int32_t max_depths() const noexcept override { return parts_.max_depths(); }
-  [[nodiscard]] bool takes(const Request& request) const noexcept override;
+  [[nodiscard]] bool takes(const Request& request) const noexcept override { return state_takes(request); }
   [[nodiscard]] bool holds(Slot slot) const noexcept override;
   void admit(Slot slot, const Request& request, std::span<const Token> tokens) override;
 
@@ -33,21 +35,19 @@ class PlanLoop final : public DeviceLoop {
   void release(Slot slot) override;
 
  private:
-  struct Sequence {
-    StepMemory memory;
-    bool held = false;
-    bool ended = false;
-  };
-
-  [[nodiscard]] Sequence& at(Slot slot) { return sequences_[static_cast<std::size_t>(slot)]; }
   void check_rows(std::span<const LoopRow> rows) const;
-  [[nodiscard]] const StepGraph& graph_of(const LoopRow& row);
-  [[nodiscard]] LoopResult result_of(const LoopRow& row);
+  void put_drafts(const LoopRow& row, const SlotGroup& group);
+  void forget_old_graphs();
+  [[nodiscard]] const VerifyGraph& verify_graph(const SlotGroup& group);
+  [[nodiscard]] const DraftGraph& draft_graph(const SlotGroup& group);
+  void run(std::span<const SlotGroup> groups);
+  [[nodiscard]] LoopResult result_of(const LoopRow& row, const SlotGroup& group);
 
   LoopParts parts_;
-  std::vector<Sequence> sequences_;        // by slot
-  std::map<StepShape, StepGraph> graphs_;  // captured with their first step
-  bool graphs_count_ = false;              // whether they know the memory of counts
+  std::map<std::int32_t, DraftCalls> draft_calls_;  // by sequences of a group
+  std::map<StepPart, VerifyGraph> verify_graphs_;   // captured with their first step
+  std::map<DraftShape, DraftGraph> draft_graphs_;
+  bool graphs_count_ = false;  // whether graphs know the memory of counts
 };
 
 }  // namespace mtp_rt::cuda

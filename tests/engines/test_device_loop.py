@@ -85,6 +85,26 @@ def test_heads_draft_in_the_loop_what_they_draft_on_the_host(
 
 
 @pytest.mark.parametrize("preset", ["recurrent", "medusa"])
+def test_neighbouring_slots_share_calls_and_keep_their_texts(
+    preset: str, planned: Callable[[str], Path]
+) -> None:
+    """Oracle: each request alone. Prompts, drafts and endings differ; the plans take two sequences."""
+    folder = planned(preset)
+    requests = [
+        Case(TEXT[first:], sampling, 20 + 9 * first).request("heads", drafts)
+        for first, drafts, sampling in [(0, 4, {}), (1, 1, SEQUENTIAL), (2, 3, {}), (3, 2, SEQUENTIAL)]
+    ]
+    alone = [decode(plan_device.open_plans(folder, loop=True), [request])[0] for request in requests]
+    device = plan_device.PlanDevice(folder)
+    engine = _core_testing.open_plans(device, str(folder), slots=3, loop=True)
+    assert decode(engine, requests) == alone
+    for file in ("verify.128.engine", "draft.engine"):
+        sizes = [call["batch"] for call in device.plans[file].calls]
+        assert max(sizes) == 2
+        assert sizes.count(2) > len(sizes) / 4
+
+
+@pytest.mark.parametrize("preset", ["recurrent", "medusa"])
 def test_adaptive_drafts_change_no_token(preset: str, planned: Callable[[str], Path]) -> None:
     """Where drafts pay they are made, where they cost too much they are not."""
     folder = planned(preset)

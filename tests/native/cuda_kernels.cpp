@@ -65,7 +65,7 @@ void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
     enqueue_lay_rows(loop.view(), step.rows(), step.inputs(), s);
     enqueue_pick(loop.view(), step.rows(), scores.view(), step.results().picks, s);
     enqueue_commit(loop.view(), step.rows(), step.results(), s);
-    step.read_back(s);
+    step.read_back(step.all(), s);
   };
   Graph graph;
   std::vector<float> logits(static_cast<std::size_t>(vocab) * kWidth);
@@ -87,7 +87,8 @@ void check_steps(std::int32_t vocab, int rounds, const Stream& stream) {
     stream.wait();
     for (std::size_t b = 0; b < kBatch; ++b) {
       const StepOutcome& outcome = step.outcomes()[b];
-      const auto committed = step.tokens().subspan(b * kWidth, static_cast<std::size_t>(outcome.count));
+      const auto committed = step.tokens(step.all(), static_cast<std::int32_t>(b))
+                                 .first(static_cast<std::size_t>(outcome.count));
       expect_equal(std::vector(committed.begin(), committed.end()), expected[b], "committed tokens", round);
       expect_equal(outcome.ending != Ending::none, sequences[b].ended, "endings", round);
     }
@@ -114,8 +115,8 @@ void check_drafts(std::int32_t scored, const Stream& stream) {
     fill_row(scores, random);
     stream.wait();
     put<float>(device_scores.data(), scores, stream);
-    enqueue_pick_draft(loop.view(), step.rows(), {device_scores.data(), device_ids.data(), scored, depth},
-                       stream.get());
+    enqueue_pick_draft(loop.view(), step.rows(),
+                       {device_scores.data(), device_ids.data(), scored, scored, depth}, stream.get());
     expected.push_back(ids[static_cast<std::size_t>(std::ranges::max_element(scores) - scores.begin())]);
     if (request.params.temperature == 0.0F) continue;
     float chance = 0.0F;

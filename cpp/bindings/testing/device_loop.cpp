@@ -101,7 +101,7 @@ class DeviceLoop {
                                         std::int32_t depth) {
     const auto entries = static_cast<std::int32_t>(logits.shape(2));
     const cuda::DraftScores scores{
-        logits.data(), ids.empty() ? nullptr : ids.data(), entries, depth, draft_tokens_.data()};
+        logits.data(), ids.empty() ? nullptr : ids.data(), entries, entries, depth, draft_tokens_.data()};
     cuda::pick_draft_on_host(state_, rows_, scores);
     std::vector<std::vector<Token>> drafts;
     for (std::int32_t b = 0; b < rows_.batch; ++b) {

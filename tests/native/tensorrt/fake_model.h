@@ -20,7 +20,8 @@ inline constexpr std::int32_t kModelHeads = 2;
 inline constexpr std::int32_t kModelDim = 8;
 inline constexpr std::int32_t kModelPlaces = 48;
 inline constexpr std::int32_t kModelContext = 40;
-inline constexpr std::int32_t kModelRows = 8;
+inline constexpr std::int32_t kModelRows = 8;   ///< Of a sequence in a call, at most.
+inline constexpr std::int32_t kModelBatch = 3;  ///< Sequences of a call, at most.
 
 inline constexpr std::int32_t kBrokenToken = 12;  ///< A score behind it is NaN.
 inline constexpr std::int32_t kSilentToken = 13;  ///< All scores behind it are -infinity.
@@ -41,8 +42,13 @@ inline constexpr std::int32_t kSilentToken = 13;  ///< All scores behind it are 
   return static_cast<float>((hash / (3 * token + 1) + 7 * token) % 23);
 }
 
-/// The profile of verify for steps of so many rows.
-[[nodiscard]] constexpr std::int32_t profile_of(std::int32_t rows) { return kModelRows - rows; }
+/// The profile of verify for steps of so many rows of so many sequences; it takes no other.
+[[nodiscard]] constexpr std::int32_t profile_of(std::int32_t rows, std::int32_t batch = 1) {
+  return (kModelBatch - batch) * kModelRows + kModelRows - rows;
+}
+
+/// The same of heads.
+[[nodiscard]] constexpr std::int32_t head_profile_of(std::int32_t batch) { return kModelBatch - batch; }
 
 /// A plan's sizes that calls decide.
 inline constexpr std::int64_t kAnyBatch = -2;
@@ -84,17 +90,32 @@ class ModelCall {
     return static_cast<T*>(addresses.at(name));
   }
   template <typename Act>
-  void each_cell(std::int64_t place, Act act) const;
-  [[nodiscard]] std::int64_t code_at(std::int64_t place) const;
-  [[nodiscard]] bool run_verify() const;
-  [[nodiscard]] bool write_rows() const;
-  void write_results(std::int64_t row) const;
-  [[nodiscard]] bool run_draft() const;
-  [[nodiscard]] bool run_all_drafts() const;
+  void each_cell(std::int64_t sequence, std::int64_t place, Act act) const;
+  [[nodiscard]] std::int64_t code_at(std::int64_t sequence, std::int64_t place) const;
+  [[nodiscard]] bool run_verify(std::int64_t sequence) const;
+  [[nodiscard]] bool write_rows(std::int64_t sequence) const;
+  void write_results(std::int64_t sequence, std::int64_t row) const;
+  [[nodiscard]] bool run_draft(std::int64_t sequence) const;
+  void run_all_drafts(std::int64_t sequence) const;
   void write_scores(float* logits, std::int64_t hash) const;
 
   ModelPlan plan_;
 };
+
+/// Sequences and rows of each of a call that ran.
+struct ModelRun {
+  std::string kind;  // of its plan
+  std::int64_t batch = 0;
+  std::int64_t width = 0;
+
+  bool operator==(const ModelRun&) const = default;
+};
+
+/// Calls that ran, in their order; whoever looks clears it.
+[[nodiscard]] std::vector<ModelRun>& model_runs();
+
+/// Contexts that were made, counted.
+[[nodiscard]] std::int32_t& model_contexts();
 
 /// Whether calls of the model's plans fail, in a capture or before; looked at with every call.
 struct ModelFaults {

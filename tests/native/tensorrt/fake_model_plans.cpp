@@ -35,8 +35,7 @@ class ContextBody final : public StubExecutionContext {
     if (shape.size() != declared.size()) return false;
     for (std::size_t i = 0; i < shape.size(); ++i) {
       if (declared[i] >= 0 && declared[i] != shape[i]) return false;
-      if (declared[i] < 0 && call_.plan().kind == "verify" && i == 1 && shape[i] != kModelRows - profile_)
-        return false;
+      if (declared[i] < 0 && i < 2 && !takes(i == 0, shape[i])) return false;
       if (declared[i] < 0) sizes_[declared[i]] = shape[i];
     }
     has_run_ = has_run_ && call_.shapes[name] == shape;
@@ -68,6 +67,12 @@ class ContextBody final : public StubExecutionContext {
   }
 
  private:
+  /// Whether the profile takes so many sequences, or so many rows of each.
+  [[nodiscard]] bool takes(bool sequences, std::int64_t size) const {
+    const std::int32_t rows = call_.plan().kind == "verify" ? kModelRows : 1;
+    return size == (sequences ? kModelBatch - profile_ / rows : rows - profile_ % rows);
+  }
+
   nvinfer1::ILogger* logger_;
   ModelCall call_;
   std::int32_t profile_ = 0;
@@ -88,10 +93,11 @@ class EngineBody final : public StubCudaEngine {
   EngineBody(const ModelPlan& plan, nvinfer1::ILogger* logger) : plan_(plan), logger_(logger) {}
 
   IExecutionContext* createExecutionContext(ExecutionContextAllocationStrategy) noexcept override {
+    ++model_contexts();
     return new (std::nothrow) Context(plan_, logger_);
   }
   std::int32_t getNbOptimizationProfiles() const noexcept override {
-    return plan_.kind == "verify" ? kModelRows : 1;
+    return kModelBatch * (plan_.kind == "verify" ? kModelRows : 1);
   }
   std::int64_t getDeviceMemorySizeV2() const noexcept override { return 512; }
   std::int32_t getNbIOTensors() const noexcept override {

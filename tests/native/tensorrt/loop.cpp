@@ -1,7 +1,6 @@
 // The loop over plans of a fake model: its text, drafts and endings are those of a plain loop over the
 // formula.
 #include <cstdint>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -9,72 +8,11 @@
 #include "fake_cuda.h"
 #include "loop_checks.h"
 #include "loop_model.h"
+#include "loop_steps.h"
 #include "mtp_rt/error.h"
 
 namespace mtp_rt::cuda {
 namespace {
-
-using Random = std::minstd_rand;
-
-/// The same numbers in every run.
-Random seeded(std::uint32_t seed) { return Random(seed); }
-
-std::string text_of(const Tokens& tokens) {
-  std::string text;
-  for (const Token token : tokens) text += " " + std::to_string(token);
-  return text;
-}
-
-void expect_tokens(const Tokens& found, const Tokens& wanted, const std::string& what) {
-  expect(found == wanted, what + ":" + text_of(found) + ", wanted" + text_of(wanted));
-}
-
-/// A tree in which `right` of 8 nodes hold what the text goes on with behind their parent; siblings differ.
-DraftTree make_tree(const PlainText& plain, std::int32_t nodes, std::uint32_t right, bool is_chain,
-                    Random& random) {
-  DraftTree tree;
-  std::vector<Tokens> paths{{}};
-  for (std::int32_t i = 0; i < nodes; ++i) {
-    const auto parent =
-        is_chain ? i : static_cast<std::int32_t>(random() % static_cast<std::uint32_t>(i + 1));
-    Tokens path = paths[static_cast<std::size_t>(parent)];
-    Token token = random() % 8 < right ? plain.next(path) : static_cast<Token>(random() % 12);
-    const auto is_taken = [&] {
-      for (std::size_t k = 0; k < tree.tokens.size(); ++k) {
-        if (tree.parents[k] == parent && tree.tokens[k] == token) return true;
-      }
-      return false;
-    };
-    while (is_taken()) token = (token + 1) % 12;
-    path.push_back(token);
-    paths.push_back(path);
-    tree.tokens.push_back(token);
-    tree.parents.push_back(parent);
-  }
-  return tree;
-}
-
-/// Tokens accepted of what a step took: all but the last, unless the last was a draft, too.
-void check_step(const LoopResult& found, PlainText& plain, const DraftTree& tree, std::int32_t drafts,
-                const std::string& what) {
-  const Tokens wanted = plain.take(tree, drafts);
-  expect_tokens(found.tokens, wanted, what);
-  expect(!found.error, what + ": an error");
-  std::int32_t row = 0;
-  std::int32_t accepted = 0;
-  for (const Token token : wanted) {
-    std::int32_t child = 0;
-    for (std::int32_t i = 0; i < drafts; ++i) {
-      const auto node = static_cast<std::size_t>(i);
-      if (tree.parents[node] == row && tree.tokens[node] == token) child = i + 1;
-    }
-    if (child == 0) break;
-    row = child;
-    ++accepted;
-  }
-  expect(found.accepted == accepted,
-         what + ": accepted " + std::to_string(found.accepted) + ", wanted " + std::to_string(accepted));
-}
 
 /// Texts to their end with drafts of every kind, two slots whose steps are now together, now apart.
 void check_texts() {
@@ -129,9 +67,9 @@ void check_own_drafts() {
     check_step(found, plain, tree, drafts, "own drafts");
     expect(found.accepted == drafts, "own drafts stand");
     tree = {found.drafted, {0, 1, 2, 3, 4}};
-    if (steps == 2) expect(testing::graphs_captured() == before + 2, "graphs for 1 and 6 rows");
+    if (steps == 2) expect(testing::graphs_captured() == before + 3, "graphs for 1 and 6 rows, and drafts");
   }
-  expect(testing::graphs_captured() == before + 2, "graphs are launched again");
+  expect(testing::graphs_captured() == before + 3, "graphs are launched again");
 }
 
 /// Heads that give all depths at once, over every third token.
@@ -207,7 +145,7 @@ void check_penalties() {
     if (!other.has_ended()) step(1, other);
   }
   expect(plain.text != other.text, "penalties change the text");
-  expect(testing::graphs_captured() == before + 2, "graphs that know the counts");
+  expect(testing::graphs_captured() == before + 4, "graphs that know the counts");
 }
 
 }  // namespace
@@ -219,6 +157,7 @@ void check_loops() {
   check_selected_tokens();
   check_endings();
   check_penalties();
+  check_groups();
   check_broken_rows();
   check_refused_rows();
   check_refused_models();

@@ -19,8 +19,10 @@ namespace mtp_rt::cuda {
 
 /// A device, plans and caches as an engine has them.
 struct LoopModel {
-  /// `heads`: the words of each depth's plan; those that are alike are one plan.
-  LoopModel(const std::vector<std::string>& heads, std::int64_t stride, std::int32_t slots) {
+  /// `heads`: the words of each depth's plan; those that are alike are one plan. `batch`: sequences that
+  /// share a call, at most.
+  LoopModel(const std::vector<std::string>& heads, std::int64_t stride, std::int32_t slots,
+            std::int32_t batch = testing::kModelBatch) {
     device = open_plan_device(::dlopen(nullptr, RTLD_NOW));
     caches = device->make_caches(
         {testing::kModelMatrices, slots, testing::kModelHeads, testing::kModelPlaces, testing::kModelDim});
@@ -32,12 +34,17 @@ struct LoopModel {
     model.hidden = testing::kModelHidden;
     model.verify = verify.get();
     model.caches = caches.get();
-    for (std::int32_t rows = 1; rows <= testing::kModelRows; ++rows)
-      model.verify_profiles.push_back(testing::profile_of(rows));
+    for (std::int32_t b = 1; b <= batch; ++b) {
+      std::vector<std::int32_t>& profiles = model.verify_profiles.emplace_back();
+      for (std::int32_t rows = 1; rows <= testing::kModelRows; ++rows)
+        profiles.push_back(testing::profile_of(rows, b));
+    }
     for (std::size_t i = 0; i < heads.size(); ++i) {
       if (i == 0 || heads[i] != heads[i - 1])
         opened.push_back(device->open_plan("draft.engine", plan_bytes(heads[i].c_str()), {}));
-      model.heads.push_back({opened.back().get(), 0});
+      model.heads.push_back({opened.back().get(), {}});
+      for (std::int32_t b = 1; b <= batch; ++b)
+        model.heads.back().profiles.push_back(testing::head_profile_of(b));
     }
     model.sequential = heads.empty() || !heads.front().starts_with("draft_all");
     for (std::int64_t id = 0; stride > 1 && id < testing::kModelVocab; id += stride)

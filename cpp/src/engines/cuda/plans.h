@@ -93,10 +93,10 @@ class Plan {
   virtual void run(const PlanCall& call) = 0;
 };
 
-/// What drafts one depth: a plan of the heads and its profile for one row of one sequence.
+/// What drafts one depth: a plan of the heads and its profiles for one row of each sequence.
 struct PlanHead {
   Plan* plan = nullptr;
-  std::int32_t profile = 0;
+  std::vector<std::int32_t> profiles;  // [b - 1]: the one for b sequences; at least that for one
 };
 
 /// A model whose loop may run on the device. Plans and caches are of the same device and outlive the loop.
@@ -108,12 +108,14 @@ struct PlanLoopModel {
   std::int32_t vocab = 0;
   std::int32_t hidden = 0;  // values of a row's state
   Plan* verify = nullptr;
-  PlanCaches* caches = nullptr;               // of verify; room for context + rows of a step - 1 places
-  std::vector<PlanCacheNames> cache_names;    // of verify, matrix after matrix
-  std::vector<std::int32_t> verify_profiles;  // [w - 1]: the one for one sequence of w rows, all scored
-  bool sequential = true;                     // else heads.front() gives the scores of all depths at once
-  std::vector<PlanHead> heads;                // by depth; several may be the same plan. Empty: none
-  std::vector<Token> draft_ids;               // tokens that the heads score, ascending; empty: all
+  PlanCaches* caches = nullptr;             // of verify; room for context + rows of a step - 1 places
+  std::vector<PlanCacheNames> cache_names;  // of verify, matrix after matrix
+  // [b - 1][w - 1]: of verify, the one for b sequences of w rows each, all scored; at least that for one row
+  // of one. Neighbouring slots share calls as far as these and those of the heads go.
+  std::vector<std::vector<std::int32_t>> verify_profiles;
+  bool sequential = true;        // else heads.front() gives the scores of all depths at once
+  std::vector<PlanHead> heads;   // by depth; several may be the same plan. Empty: none
+  std::vector<Token> draft_ids;  // tokens that the heads score, ascending; empty: all
 };
 
 /// A GPU with an open TensorRT.

@@ -59,6 +59,17 @@ bool loops_on_device() {
                       "'; 0 steps on the host, 1 on the device");
 }
 
+/// The profiles [b - 1][w - 1] of steps of b = 1 .. `batch` sequences with w = 1 .. `rows` rows each.
+std::vector<std::vector<std::int32_t>> profiles_by_batch(const PlanGraph& graph, int batch, int rows) {
+  std::vector<std::vector<std::int32_t>> profiles;
+  while (std::ssize(profiles) < batch) {
+    std::vector<std::int32_t> widths = graph.step_profiles(static_cast<int>(profiles.size()) + 1, rows);
+    if (widths.empty()) break;
+    profiles.push_back(std::move(widths));
+  }
+  return profiles;
+}
+
 class TensorRt final : public graphs::Backend {
  public:
   TensorRt(std::unique_ptr<cuda::PlanDevice> device, std::shared_ptr<const ModelDir> model,
@@ -88,20 +99,17 @@ class TensorRt final : public graphs::Backend {
     loop.verify = &verify.plan();
     loop.caches = verify.caches();
     loop.cache_names = verify.cache_names();
-    for (int width = 1; width <= record_.step_width; ++width) {
-      const std::optional<std::int32_t> profile = verify.step_profile(width);
-      if (!profile) break;
-      loop.verify_profiles.push_back(*profile);
-    }
+    const int batch = std::min(info.slots, record_.batch);
+    loop.verify_profiles = profiles_by_batch(verify, batch, record_.step_width);
     loop.sequential = heads.sequential;
     loop.draft_ids = heads.draft_ids;
     for (const std::string& name : heads.graphs) {
       const PlanGraph& graph = *opened_.at(name);
-      const std::optional<std::int32_t> profile = graph.step_profile(1);
-      if (!profile || loop.verify_profiles.empty()) return nullptr;
-      loop.heads.push_back({&graph.plan(), *profile});
+      cuda::PlanHead& head = loop.heads.emplace_back(&graph.plan());
+      for (const auto& profiles : profiles_by_batch(graph, batch, 1)) head.profiles.push_back(profiles[0]);
+      if (head.profiles.empty()) return nullptr;
     }
-    return device_->make_loop(loop);
+    return loop.verify_profiles.empty() ? nullptr : device_->make_loop(loop);
   }
 
   [[nodiscard]] int max_width() const noexcept override { return record_.prompt_width; }

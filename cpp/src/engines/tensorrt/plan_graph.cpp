@@ -162,4 +162,15 @@ void PlanGraph::keep(Slot slot, int base, std::span<const std::int32_t> offsets)
   if (caches_ != nullptr) caches_->keep(slot, base, offsets);
 }
 
+std::vector<std::int32_t> PlanGraph::step_profiles(int batch, int most) const {
+  std::vector<std::int32_t> profiles;
+  while (std::ssize(profiles) < most) {
+    const int width = static_cast<int>(profiles.size()) + 1;
+    const std::optional<std::int32_t> profile = profile_for(plan_, batch, width, width);
+    if (!profile) break;
+    profiles.push_back(*profile);
+  }
+  return profiles;
+}
+
 }  // namespace mtp_rt::tensorrt

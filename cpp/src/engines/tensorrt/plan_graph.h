@@ -26,10 +26,9 @@ class PlanGraph final : public graphs::Graph {
   void run(Slot slot, int width, int rows) override;
   void reserve(Slot slot, int places, int filled) override;
   void keep(Slot slot, int base, std::span<const std::int32_t> offsets) override;
-  /// The profile of a call of one sequence with `width` rows, all scored; empty: there is none.
-  [[nodiscard]] std::optional<std::int32_t> step_profile(int width) const {
-    return profile_for(plan_, 1, width, width);
-  }
+  /// The profiles [w - 1] of calls of `batch` sequences with w = 1 .. `most` rows each, all scored, up to the
+  /// first w that has none.
+  [[nodiscard]] std::vector<std::int32_t> step_profiles(int batch, int most) const;
   [[nodiscard]] cuda::Plan& plan() const noexcept { return *open_; }
   [[nodiscard]] cuda::PlanCaches* caches() const noexcept { return caches_.get(); }
   [[nodiscard]] const std::vector<cuda::PlanCacheNames>& cache_names() const noexcept { return names_; }
