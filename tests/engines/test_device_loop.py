@@ -6,7 +6,7 @@ plans without the loop, stepped on the host. Texts of many kinds are in test_con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,17 +43,25 @@ def planned(
     return get
 
 
-def run(engine: Engine, request: Request, **options: Any) -> tuple[list[int], Stats]:
-    """Return a request's text and counters."""
+def run_together(
+    engine: Engine, requests: Sequence[Request], **options: Any
+) -> list[tuple[list[int], Stats]]:
+    """Return the texts and counters of requests that all start together."""
     scheduler = Scheduler(engine, **options)
-    scheduler.submit(request)
-    text: list[int] = []
-    while True:
+    texts: dict[int, list[int]] = {scheduler.submit(request): [] for request in requests}
+    stats: dict[int, Stats] = {}
+    while len(stats) < len(texts):
         for event in scheduler.run_once():
             assert event.error is None, event.error
-            text += event.tokens
+            texts[event.request] += event.tokens
             if event.stats is not None:
-                return text, event.stats
+                stats[event.request] = event.stats
+    return [(text, stats[number]) for number, text in texts.items()]
+
+
+def run(engine: Engine, request: Request, **options: Any) -> tuple[list[int], Stats]:
+    """Return a request's text and counters."""
+    return run_together(engine, [request], **options)[0]
 
 
 def steps(engine: Engine, request: Request, count: int) -> Scheduler:
@@ -94,10 +102,13 @@ def test_neighbouring_slots_share_calls_and_keep_their_texts(
         Case(TEXT[first:], sampling, 20 + 9 * first).request("heads", drafts)
         for first, drafts, sampling in [(0, 4, {}), (1, 1, SEQUENTIAL), (2, 3, {}), (3, 2, SEQUENTIAL)]
     ]
-    alone = [decode(plan_device.open_plans(folder, loop=True), [request])[0] for request in requests]
+    alone = [run(plan_device.open_plans(folder, loop=True), request) for request in requests]
     device = plan_device.PlanDevice(folder)
     engine = _core_testing.open_plans(device, str(folder), slots=3, loop=True)
-    assert decode(engine, requests) == alone
+    for (text, stats), (expected, wanted) in zip(run_together(engine, requests), alone, strict=True):
+        assert text == expected
+        assert stats.drafted_per_position == wanted.drafted_per_position
+        assert stats.accepted_per_position == wanted.accepted_per_position
     for file in ("verify.128.engine", "draft.engine"):
         sizes = [call["batch"] for call in device.plans[file].calls]
         assert max(sizes) == 2
