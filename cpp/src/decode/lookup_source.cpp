@@ -6,9 +6,10 @@
 namespace mtp_rt {
 namespace {
 
-// By class of match length: the shortest of the class, and how often such drafts are right at first.
+// By class of match length: the shortest of the class, and how often the first draft was right in answers of
+// SmolLM2-135M-Instruct to 144 prompts of all kinds, none of them for evaluation.
 constexpr std::array kFirstLength{1, 2, 3, 4, 6, 9};
-constexpr std::array kPrior{0.15, 0.3, 0.45, 0.55, 0.65, 0.8};
+constexpr std::array kPrior{0.23, 0.56, 0.64, 0.72, 0.81, 0.94};
 
 std::size_t class_of(std::int32_t length) {
   return static_cast<std::size_t>(std::ranges::upper_bound(kFirstLength, length) - kFirstLength.begin()) - 1;
