@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import DRAFTING, Verdict, cases
-from decoding import Case, decode, plain_text
+from conformance import DRAFTING, cases, check_against_plain
 from tensorrt_files import VARIABLE, find_tensorrt, fits_rtx, headers, rtx_library
 from test_on_gpu import TOOLS, gpus, run
 
@@ -58,13 +57,4 @@ def test_drafts_change_few_tokens(
     except UnsupportedError as error:
         pytest.skip(str(error))
     chosen = list(cases(model, seeds=2, temperatures=[0.7, 1.5], max_tokens=48))
-    known = {repr(case): plain_text(engine, case) for case in chosen}
-
-    def text_of(case: Case) -> list[int]:
-        return known[repr(case)]
-
-    requests = [DRAFTING[drafting](case, text_of(case), i) for i, case in enumerate(chosen)]
-    verdict = Verdict()
-    for case, found in zip(chosen, decode(engine, requests), strict=True):
-        verdict.compare(case, found, text_of(case), drafting)
-    verdict.settle(engine, text_of, record_property)
+    check_against_plain(engine, chosen, drafting, record_property)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from decoding import SAMPLING, Case, count_differing, top_two_margin
+from decoding import SAMPLING, Case, count_differing, decode, plain_text, top_two_margin
 from tokenizers import Tokenizer
 
 from mtp_rt import _core_testing
@@ -150,3 +150,21 @@ class Verdict:
         report("differing_tokens", self.differing)
         report("texts_that_differ", len(self.first_differences))
         report("top_two_margins_where_they_part", margins)
+
+
+def check(
+    engine: Engine, chosen: Sequence[Case], drafting: str, text_of: Any, report: Any, **options: Any
+) -> Verdict:
+    """Decode cases together with one kind of drafts and compare with their plain texts."""
+    verdict = Verdict()
+    requests = [DRAFTING[drafting](case, text_of(case), i) for i, case in enumerate(chosen)]
+    for case, found in zip(chosen, decode(engine, requests, **options), strict=True):
+        verdict.compare(case, found, text_of(case), drafting)
+    verdict.settle(engine, text_of, report)
+    return verdict
+
+
+def check_against_plain(engine: Engine, chosen: Sequence[Case], drafting: str, report: Any) -> None:
+    """The same, with plain texts that the engine decodes itself."""
+    known = {repr(case): plain_text(engine, case) for case in chosen}
+    check(engine, chosen, drafting, lambda case: known[repr(case)], report)

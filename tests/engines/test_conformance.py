@@ -5,13 +5,13 @@ Oracle: `plain_text`, a loop of one row a call and pick(), which shares nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import DRAFTING, ENGINES, FAST_ENGINES, Verdict, cases, open_engine, prompts
+from conformance import DRAFTING, ENGINES, FAST_ENGINES, Verdict, cases, check, open_engine, prompts
 from crowd import decode_among
 from decoding import Case, decode, plain_text
 
@@ -55,18 +55,6 @@ def few_cases(tiny_model: Path) -> list[Case]:
 @pytest.fixture(scope="module")
 def all_cases(tiny_model: Path) -> list[Case]:
     return list(cases(tiny_model, seeds=8, temperatures=[0.3, 0.7, 1.0, 1.5], max_tokens=96, stop=()))
-
-
-def check(
-    engine: Engine, chosen: Sequence[Case], drafting: str, text_of: Any, report: Report, **options: Any
-) -> Verdict:
-    """Decode cases together with one kind of drafts and compare with their plain texts."""
-    verdict = Verdict()
-    requests = [DRAFTING[drafting](case, text_of(case), i) for i, case in enumerate(chosen)]
-    for case, found in zip(chosen, decode(engine, requests, **options), strict=True):
-        verdict.compare(case, found, text_of(case), drafting)
-    verdict.settle(engine, text_of, report)
-    return verdict
 
 
 def test_the_scheduler_gives_the_plain_text(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fake_library import fake_library
 
 from mtp_rt import LLM, SamplingParams
 from mtp_rt._core import Engine
@@ -24,16 +23,6 @@ def folder(tiny_model: Path, exported: Callable[[Path], Path]) -> Path:
 
 def opened(folder: Path, *, isa: str = "", threads: int = 1, **options: object) -> Engine:
     return open_engine(folder, "onnxruntime", isa=isa, threads=threads, **options)
-
-
-def fake_library(folder: Path, body: str) -> str:
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
-    source, library = folder / "fake.c", folder / "libfake.so"
-    source.write_text(body)
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    return str(library)
 
 
 OLD = """

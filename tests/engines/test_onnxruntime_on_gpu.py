@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance import DRAFTING, Verdict, cases
-from decoding import Case, decode, plain_text
+from conformance import DRAFTING, cases, check_against_plain
 from drafting import TEXT
 from driving import chain, feed, tree, verify
 
@@ -66,13 +65,4 @@ def test_drafts_change_few_tokens(
     drafting: str, engine: Engine, tiny_model: Path, record_property: Any
 ) -> None:
     chosen = list(cases(tiny_model, seeds=2, temperatures=[0.7, 1.5], max_tokens=48))
-    known = {repr(case): plain_text(engine, case) for case in chosen}
-
-    def text_of(case: Case) -> list[int]:
-        return known[repr(case)]
-
-    requests = [DRAFTING[drafting](case, text_of(case), i) for i, case in enumerate(chosen)]
-    verdict = Verdict()
-    for case, found in zip(chosen, decode(engine, requests), strict=True):
-        verdict.compare(case, found, text_of(case), drafting)
-    verdict.settle(engine, text_of, record_property)
+    check_against_plain(engine, chosen, drafting, record_property)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fake_library import fake_library
 
 from mtp_rt import _core_testing
 from mtp_rt._core import Engine
@@ -81,23 +82,12 @@ PLACES = {"CreateCUDAProviderOptions": 205, "UpdateCUDAProviderOptions": 206, "A
 CREATE_SESSION = 8
 
 
-def compiled(folder: Path, text: str) -> str:
-    """Return the shared library of a C source."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler")
-    source, library = folder / "fake.c", folder / "libfake.so"
-    source.write_text(text)
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    return str(library)
-
-
 @pytest.fixture
 def opened(tiny_model: Path, tmp_path: Path) -> Callable[[int, str], Engine]:
     """Return a function: the place of the function that fails, its message -> the engine on CUDA."""
 
     def get(place: int, message: str) -> Engine:
-        library = compiled(tmp_path, SOURCE.replace("PLACE", str(place)).replace("FAILURE", message))
+        library = fake_library(tmp_path, SOURCE.replace("PLACE", str(place)).replace("FAILURE", message))
         return Engine(str(tiny_model), engine="onnxruntime", provider="cuda", library=library)
 
     return get
@@ -142,7 +132,7 @@ def test_caches_that_a_session_reads_elsewhere_are_refused(
     """Binding would copy them once, and the next run would not see what this one wrote."""
     pytest.importorskip("onnxruntime")
     graphs = exported(tiny_model)
-    library = compiled(tmp_path, ELSEWHERE.replace("LIBRARY", library_of("onnxruntime", graphs)))
+    library = fake_library(tmp_path, ELSEWHERE.replace("LIBRARY", library_of("onnxruntime", graphs)))
     with pytest.raises(
         UnsupportedError, match=r"verify.onnx: .* reads 'past.[0-9]+.(key|value)' in host memory"
     ):
