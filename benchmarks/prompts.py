@@ -117,13 +117,18 @@ def call_messages(entry: dict[str, Any]) -> list[dict[str, str]]:
     return [{"role": "system", "content": "\n\n".join(system)}, *users]
 
 
-def writing() -> Iterator[Item]:
-    """Yield the shortest English briefs of WritingBench; others hold Chinese characters."""
+def briefs() -> list[str]:
+    """Return the English briefs of WritingBench, the shortest first; others hold Chinese characters."""
     with zipfile.ZipFile(fetch(INSPECT_EVALS)) as wheel:
         lines = wheel.read("inspect_evals/writingbench/benchmark_all.jsonl").splitlines()
-    briefs = [(entry["index"], entry["query"]) for entry in map(json.loads, lines)]
-    english = [brief for brief in briefs if not CJK.search(brief[1])]
-    for _, prompt in sorted(english, key=lambda brief: (len(brief[1]), brief[0]))[:WRITING_COUNT]:
+    entries = [(entry["index"], entry["query"]) for entry in map(json.loads, lines)]
+    english = [entry for entry in entries if not CJK.search(entry[1])]
+    return [text for _, text in sorted(english, key=lambda entry: (len(entry[1]), entry[0]))]
+
+
+def writing() -> Iterator[Item]:
+    """Yield the shortest English briefs of WritingBench."""
+    for prompt in briefs()[:WRITING_COUNT]:
         yield Item("writing", {"prompt": prompt}, (prompt,))
 
 

@@ -11,7 +11,11 @@
 | train:code | 4,000 small tasks to program | benchmarks/code_forms.json, combined | Apache-2.0 |
 | train:question | 2,000 questions | reasoning-gym, CodeIO | Apache-2.0 |
 | train:tools | 1,190 function calls | bfcl-eval, the categories that are not live | Apache-2.0 |
+| train:calls | 2,000 function calls | bfcl-eval, live, none of evaluated functions | Apache-2.0 |
+| train:doctest | 2,500 functions to complete | more-itertools, toolz, boltons, networkx, sympy | MIT, BSD |
 | train:advice | 500 questions | inspect-evals, PersistBench | MIT |
+| train:facts | 600 questions | inspect-evals, FreshQA | Apache-2.0 |
+| train:brief | 440 briefs | inspect-evals, WritingBench without 100 for evaluation | MIT; see its NOTICE |
 | train:writing | 3,000 briefs | benchmarks/writing_briefs.json, combined | Apache-2.0 |
 | train:chat | 12,000 questions | benchmarks/chat_forms.json, combined | Apache-2.0 |
 
@@ -23,21 +27,27 @@ beginning of the file is a fair mixture; `--at-most chat=2000` changes the mixtu
 from __future__ import annotations
 
 import argparse
-import ast
-import gzip
 import json
 import random
 import sys
-import sysconfig
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mtp_rt.training.distill.prompts import is_evaluation
-from prompt_packages import BFCL, INSPECT_EVALS, REASONING_GYM, fetch
-from prompts import call_messages
+from training_sources import (
+    advice,
+    calls,
+    doctests,
+    facts,
+    functions,
+    long_briefs,
+    maths,
+    programs,
+    questions,
+    tools,
+)
 
 SEED = 2026
 LIMITS = {
@@ -46,78 +56,19 @@ LIMITS = {
     "program": 1500,
     "code": 4000,
     "question": 2000,
+    "calls": 2000,
+    "doctest": 2500,
     "advice": 500,
+    "facts": 600,
+    "brief": 440,
     "writing": 3000,
     "chat": 12000,
 }
-TOOL_CATEGORIES = ("simple_python", "multiple", "parallel", "simple_java", "simple_javascript", "irrelevance")
-PACKAGES = (
-    "asyncio",
-    "collections",
-    "concurrent",
-    "ctypes",
-    "curses",
-    "email",
-    "html",
-    "http",
-    "importlib",
-    "json",
-    "logging",
-    "multiprocessing",
-    "sqlite3",
-    "tkinter",
-    "unittest",
-    "urllib",
-    "wsgiref",
-    "xml",
-    "xmlrpc",
-)
-LONGEST = 2400  # characters: longer prompts cost more than they teach
+LONGEST = 3600  # characters: longer prompts cost more than they teach
 
 BRIEFS = Path(__file__).with_name("writing_briefs.json")
 CHAT_FORMS = Path(__file__).with_name("chat_forms.json")
 CODE_FORMS = Path(__file__).with_name("code_forms.json")
-
-
-def maths(gsm8k: Path | None) -> Iterator[Any]:
-    """Yield the questions of GSM8K's training half, if it is there."""
-    if gsm8k is not None:
-        for line in gsm8k.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)["question"]
-
-
-def functions() -> Iterator[str]:
-    """Yield functions of the standard library, cut after their docstrings, with a request for the rest."""
-    asked = (
-        "Complete this Python function.",
-        "Finish the following function.",
-        "Write the body of this function:",
-    )
-    library = Path(sysconfig.get_paths()["stdlib"])
-    inner = (
-        path for path in library.glob("[a-z]*/**/*.py") if path.relative_to(library).parts[0] in PACKAGES
-    )
-    for path in [*sorted(library.glob("*.py")), *sorted(inner)]:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) and node.args.args:
-                end = node.body[0].end_lineno
-                head = "\n".join(text.splitlines()[node.lineno - 1 : end])
-                code = "\n".join(line[node.col_offset :] for line in head.splitlines())
-                yield f"{asked[len(code) % len(asked)]}\n\n```python\n{code}\n```"
-
-
-def code_io() -> list[dict[str, str]]:
-    """Return the tasks of CodeIO: a description each, with what goes in and out."""
-    with zipfile.ZipFile(fetch(REASONING_GYM)) as wheel:
-        lines = gzip.decompress(wheel.read("reasoning_gym/data/codeio.jsonl.gz")).splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def programs() -> Iterator[str]:
-    """Yield tasks to write a function for."""
-    for task in code_io()[1::2]:
-        yield f"Write a Python function. {task['task_description']}\n\n{task['input_output_spec']}"
 
 
 def code(seed: int) -> Iterator[str]:
@@ -128,28 +79,6 @@ def code(seed: int) -> Iterator[str]:
     for form, task in pairs:
         words = task["task"]
         yield form.format(signature=task["signature"], task=words, Task=words[0].upper() + words[1:])
-
-
-def questions() -> Iterator[str]:
-    """Yield tasks as questions, those that `programs` does not use first."""
-    tasks = code_io()
-    yield from (task["task_description"] for task in tasks[0::2] + tasks[1::2])
-
-
-def tools() -> Iterator[list[dict[str, str]]]:
-    """Yield requests beside the schemas of functions."""
-    with zipfile.ZipFile(fetch(BFCL)) as wheel:
-        for category in TOOL_CATEGORIES:
-            for line in wheel.read(f"bfcl_eval/data/BFCL_v4_{category}.json").splitlines():
-                yield call_messages(json.loads(line))
-
-
-def advice() -> Iterator[str]:
-    """Yield questions of people."""
-    with zipfile.ZipFile(fetch(INSPECT_EVALS)) as wheel:
-        for name in ("beneficial_samples", "cross_domain", "sycophancy"):
-            text = wheel.read(f"inspect_evals/persistbench/benchmark_samples/{name}.jsonl")
-            yield from (json.loads(line)["query"] for line in text.splitlines())
 
 
 def writing(seed: int) -> Iterator[str]:
@@ -217,7 +146,11 @@ def main() -> int:
         "program": programs(),
         "question": questions(),
         "tools": tools(),
+        "calls": calls(),
+        "doctest": doctests(),
         "advice": advice(),
+        "facts": facts(),
+        "brief": long_briefs(),
         "writing": writing(args.seed),
         "chat": chat(args.seed),
         "code": code(args.seed),

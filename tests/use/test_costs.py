@@ -19,15 +19,16 @@ COSTS = StepCosts(CURVE, [])
 
 
 class Measuring:
-    """Stands for the measurement and counts how often it is asked."""
+    """Stands for the measurement and counts how often it is asked; `next` is what it says first."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.next: list[list[float]] = []
 
     def __call__(self, engine: _core.Engine, max_width: int) -> list[float]:
         assert max_width == len(CURVE)
         self.count += 1
-        return CURVE
+        return self.next.pop(0) if self.next else CURVE
 
 
 @pytest.fixture
@@ -135,3 +136,27 @@ def test_draft_calls_are_measured_where_there_are_heads(
     path.write_text(json.dumps(entry | {"draft_ms": entry["draft_ms"][:-1]}))
     ask()
     assert measuring.count == 2
+
+
+def test_a_disturbed_measurement_is_repeated_and_the_shorter_times_stay(
+    measuring: Measuring, ask: Callable[..., StepCosts]
+) -> None:
+    measuring.next = [[9.0, *CURVE[1:]]]
+    assert [ask(), ask()] == [COSTS, COSTS]
+    assert measuring.count == 2
+
+
+def test_a_curve_that_stays_disturbed_serves_once(
+    measuring: Measuring, ask: Callable[..., StepCosts]
+) -> None:
+    measuring.next = [[9.0, *CURVE[1:]], [8.0, *CURVE[1:]]]
+    assert ask() == StepCosts([8.0, *CURVE[1:]], [])
+    assert [ask(), ask()] == [COSTS, COSTS]
+    assert measuring.count == 3
+
+
+def test_small_steps_down_are_noise(measuring: Measuring, ask: Callable[..., StepCosts]) -> None:
+    measuring.next = [[CURVE[1] / 0.95, *CURVE[1:]]]
+    ask()
+    ask()
+    assert measuring.count == 1
