@@ -40,7 +40,7 @@ class LLM:
         drafts: Tokens guessed ahead per step, 0 .. 15; "auto" drafts as many as pay off.
         threads: None takes one per available core.
         draft_source: "lookup" repeats what followed the same tokens before, "heads" asks the model's heads,
-            "auto" takes each time the one that promises more, "none" nothing.
+            "auto" joins both in one tree, "none" nothing.
         isa: Instruction set, one of `_core.available_isas()`; None takes the best.
         context: Tokens of prompt and answer together; None takes the model's limit.
         slots: Requests that run at the same time; more wait.

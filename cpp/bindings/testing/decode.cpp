@@ -5,12 +5,14 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "base/math.h"
 #include "decode/heads_source.h"
+#include "decode/joined_drafts.h"
 #include "decode/lookup_source.h"
 #include "mtp_rt/acceptance.h"
 #include "mtp_rt/sampling.h"
@@ -26,6 +28,7 @@ using namespace nb::literals;
 namespace mtp_rt::testing {
 namespace {
 
+using DraftNodes = std::tuple<std::vector<Token>, std::vector<std::int32_t>, std::vector<float>>;
 using Logits = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 std::span<const float> span_of(const Logits& logits) { return {logits.data(), logits.size()}; }
@@ -100,12 +103,12 @@ std::vector<std::pair<std::vector<Token>, std::vector<float>>> lookup(const std:
 }
 
 /// Feeds one source of drafts as the loop does, with a width and drafts [depths * width] for each length.
-std::vector<std::tuple<std::vector<Token>, std::vector<std::int32_t>, std::vector<float>>> head_trees(
+std::vector<DraftNodes> head_trees(
     const std::vector<Token>& tokens, const std::vector<std::size_t>& lengths,
     const std::vector<std::tuple<std::int32_t, std::vector<Token>, std::vector<float>>>& drafts,
     std::int32_t heads, std::int32_t width, std::int32_t max_drafts) {
   HeadsSource source(heads, {}, width);
-  std::vector<std::tuple<std::vector<Token>, std::vector<std::int32_t>, std::vector<float>>> proposals;
+  std::vector<DraftNodes> proposals;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     const std::span<const Token> text = std::span(tokens).first(lengths[i]);
     static_cast<void>(source.prospects(text, max_drafts));
@@ -115,6 +118,17 @@ std::vector<std::tuple<std::vector<Token>, std::vector<std::int32_t>, std::vecto
                            std::move(proposal.chances));
   }
   return proposals;
+}
+
+std::pair<DraftNodes, bool> join_drafts(const DraftNodes& drafted, const DraftNodes& copied,
+                                        std::int32_t most) {
+  const auto proposal = [](const DraftNodes& nodes, std::string_view source) {
+    const auto& [tokens, parents, chances] = nodes;
+    return Proposal{{tokens, parents}, chances, source};
+  };
+  Proposal joined = join(proposal(drafted, "heads"), proposal(copied, "lookup"), most);
+  return {{std::move(joined.tree.tokens), std::move(joined.tree.parents), std::move(joined.chances)},
+          joined.source == "lookup"};
 }
 
 }  // namespace
@@ -140,6 +154,9 @@ void bind_decode(nb::module_& module) {
       "head_trees", &head_trees, "tokens"_a, "lengths"_a, "drafts"_a, "heads"_a, "width"_a, "max_drafts"_a,
       "What one source of the heads' drafts proposes (tokens, parents, chances) after each of the given\n"
       "lengths, given what the heads draft there: (width, tokens, chances) [depths * width].");
+  module.def(
+      "join_drafts", &join_drafts, "drafted"_a, "copied"_a, "most"_a,
+      "The tree of two proposals (tokens, parents, chances), and whether its first node is copied alone.");
   module.def(
       "logprobs",
       [](const Logits& logits, Token chosen, std::int32_t top) {

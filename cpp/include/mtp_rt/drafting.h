@@ -17,7 +17,7 @@ namespace mtp_rt {
 /// How a request wants its drafts. No choice here changes a token.
 struct DraftOptions {
   std::string source =
-      "auto";  // "none", "lookup", "heads", or "auto": lookup, and heads where the model has them
+      "auto";  // "none", "lookup", "heads", or "auto": lookup, joined with heads where the model has them
   std::int32_t max_drafts = 7;  // 0 .. 15
   bool adaptive = true;         // choose the number by measured cost and acceptance
   std::int32_t max_width = 0;   // tokens that a head may propose for one place, 1 .. kMaxDraftWidth; 0: 3 if

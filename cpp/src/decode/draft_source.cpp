@@ -1,8 +1,8 @@
 #include <numeric>
 #include <string>
-#include <utility>
 
 #include "decode/heads_source.h"
+#include "decode/joined_drafts.h"
 #include "decode/lookup_source.h"
 #include "mtp_rt/drafting.h"
 #include "mtp_rt/error.h"
@@ -18,11 +18,10 @@ float promise(std::span<const float> chances) {
   return std::accumulate(chances.begin(), chances.end(), 0.0F);
 }
 
-/// Lookup and heads: each time the one that promises more tokens. A long match beats the heads, and costs
-/// nothing to draft; the heads are there where the text does not repeat.
-class LookupOrHeads final : public DraftSource {
+/// Lookup and heads, as one tree. A match that promises more than heads would is not worth their time.
+class LookupAndHeads final : public DraftSource {
  public:
-  LookupOrHeads(const EngineInfo& info, std::int32_t width)
+  LookupAndHeads(const EngineInfo& info, std::int32_t width)
       : heads_(info.extra_heads, info.acceptance, width) {}
 
   [[nodiscard]] Prospects prospects(std::span<const Token> tokens, std::int32_t max_drafts) override {
@@ -34,8 +33,7 @@ class LookupOrHeads final : public DraftSource {
 
   [[nodiscard]] Proposal propose(std::span<const Token> tokens, std::int32_t max_drafts,
                                  const HeadDrafts& drafted) override {
-    Proposal proposal = heads_.propose(tokens, max_drafts, drafted);
-    return promise(proposal.chances) > promise(copied_.chances) ? std::move(proposal) : std::move(copied_);
+    return join(heads_.propose(tokens, max_drafts, drafted), copied_, max_drafts);
   }
 
  private:
@@ -64,7 +62,7 @@ std::unique_ptr<DraftSource> make_draft_source(const DraftOptions& options, cons
   if (source == "lookup" || (source == "auto" && info.extra_heads == 0)) {
     return std::make_unique<LookupSource>();
   }
-  if (source == "auto") return std::make_unique<LookupOrHeads>(info, width);
+  if (source == "auto") return std::make_unique<LookupAndHeads>(info, width);
   if (source != "heads") {
     throw ArgumentError("drafts: unknown source '" + source + "'; known are none, lookup, heads and auto");
   }

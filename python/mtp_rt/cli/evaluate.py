@@ -42,8 +42,7 @@ Source = Annotated[
     Literal["auto", "heads", "lookup"],
     options.option(
         "--draft-source",
-        help="What drafts: heads or lookup alone, or auto: each time the one that promises more, as in "
-        "generate.",
+        help="What drafts: heads or lookup alone, or auto: both in one tree, as in generate.",
     ),
 ]
 TeacherForced = Annotated[

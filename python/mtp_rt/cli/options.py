@@ -104,7 +104,7 @@ Source = Annotated[
     option(
         "--draft-source",
         help="Where guesses come from: lookup repeats what followed these words before, heads are trained; "
-        "auto takes each time the one that promises more.",
+        "auto joins both in one tree.",
     ),
 ]
 
