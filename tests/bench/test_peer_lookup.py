@@ -101,18 +101,19 @@ def test_transformers_decodes_what_its_own_forward_pass_prefers(
     assert margin.max() < 0.1  # bfloat16 rounds by width
 
 
+@pytest.mark.parametrize("ours", [{"engine": "tensorrt"}, {"engine": "onnxruntime", "provider": "cuda"}])
 def test_beside_a_gpu_no_peer_stays_on_the_cpu(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: dict[str, str]
 ) -> None:
     with pytest.raises(
-        ArgumentError, match=r"llama\.cpp runs on the CPU; beside engine tensorrt use transformers"
+        ArgumentError, match=r"llama\.cpp runs on the CPU; beside an engine on a GPU use transformers"
     ):
-        Settings(("transformers", "llama.cpp"), 1, 8, 1, engine="tensorrt")
-    assert Settings(("transformers",), 1, 8, 1, engine="tensorrt").engine == "tensorrt"
+        Settings(("transformers", "llama.cpp"), 1, 8, 1, **ours)
+    assert Settings(("transformers",), 1, 8, 1, **ours).engine == ours["engine"]
     pytest.importorskip("transformers")
     torch = pytest.importorskip("torch")
     monkeypatch.setenv("MTP_RT_CACHE", str(tmp_path))
     path = hugging_face_generate.prepare(str(tiny_model))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UnsupportedError, match="torch finds no GPU"):
-        hugging_face_generate.load(Setup("transformers", path, threads=1, context=64, engine="tensorrt"))
+        hugging_face_generate.load(Setup("transformers", path, threads=1, context=64, **ours))

@@ -151,6 +151,7 @@ def peers(
     repeat: Repeat = 5,
     drafts: options.Drafts = "auto",
     engine: options.Engine = "native",
+    provider: options.Provider = "cpu",
     threads: options.Threads = None,
     raw: options.Raw = False,
     json_output: options.Json = False,
@@ -175,6 +176,7 @@ def peers(
             repeat=repeat,
             drafts=wanted,
             engine=engine,
+            provider=provider,
         )
     except ArgumentError as error:
         raise typer.BadParameter(str(error)) from None

@@ -21,8 +21,12 @@ ADAPTERS = {
 PEERS = tuple(name for name in ADAPTERS if name != "mtp-rt")
 PLANNED_PEERS = ("openvino-genai",)
 
-GPU_ENGINE = "tensorrt"  # of ours: beside it a peer computes on the GPU, or does not take part
 GPU_PEERS = ("transformers", "transformers-lookup")
+
+
+def on_gpu(engine: str, provider: str) -> bool:
+    """Whether our engine computes on a GPU: peers then do so too, or do not take part."""
+    return engine == "tensorrt" or provider == "cuda"
 
 
 class System(Protocol):

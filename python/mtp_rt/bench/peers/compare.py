@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from mtp_rt.bench import measure
-from mtp_rt.bench.peers import GPU_ENGINE, GPU_PEERS, PEERS, PLANNED_PEERS, adapter
+from mtp_rt.bench.peers import GPU_PEERS, PEERS, PLANNED_PEERS, adapter, on_gpu
 from mtp_rt.bench.peers.process import Process
 from mtp_rt.bench.peers.protocol import Run, Setup, Work
 from mtp_rt.errors import ArgumentError
@@ -32,6 +33,7 @@ class Settings:
         repeat: Rounds; each holds every prompt on every system, and a prefill of 512 tokens.
         drafts: "auto" or a number, for our drafted run.
         engine: What we run the model with.
+        provider: Where our engine "onnxruntime" runs.
     """
 
     against: tuple[str, ...]
@@ -40,6 +42,7 @@ class Settings:
     repeat: int
     drafts: Drafts = "auto"
     engine: str = "native"
+    provider: str = "cpu"
 
     def __post_init__(self) -> None:
         """Check the names.
@@ -53,10 +56,10 @@ class Settings:
                 raise ArgumentError(f"the peer {name} is not supported yet; supported: {', '.join(PEERS)}")
             if name not in PEERS:
                 raise ArgumentError(f"unknown peer {name!r}; supported: {', '.join(PEERS)}")
-            if self.engine == GPU_ENGINE and name not in GPU_PEERS:
+            if on_gpu(self.engine, self.provider) and name not in GPU_PEERS:
                 usable = ", ".join(GPU_PEERS)
                 raise ArgumentError(
-                    f"the peer {name} runs on the CPU; beside engine {GPU_ENGINE} use {usable}"
+                    f"the peer {name} runs on the CPU; beside an engine on a GPU use {usable}"
                 )
         if not self.against:
             raise ArgumentError(f"no peer to compare with; supported: {', '.join(PEERS)}")
@@ -117,14 +120,12 @@ def run(
     context = max(PREFILL_TOKENS + 1, max(map(len, prompts)) + settings.max_tokens) + 15
     ours: dict[str, Drafts] = {PLAIN: 0, MTP: settings.drafts}
     setups = {
-        name: Setup("mtp-rt", model, settings.threads, context, drafts, settings.engine)
+        name: Setup("mtp-rt", model, settings.threads, context, drafts, settings.engine, settings.provider)
         for name, drafts in ours.items()
     }
     for name in settings.against:
         progress(f"preparing the model for {name}", 0, 0)
-        setups[name] = Setup(
-            name, adapter(name).prepare(model), settings.threads, context, engine=settings.engine
-        )
+        setups[name] = dataclasses.replace(setups[PLAIN], adapter=name, path=adapter(name).prepare(model))
     probe = measure.BandwidthProbe(settings.threads)
     with contextlib.ExitStack() as stack:
         systems = {name: stack.enter_context(Process(name, setup)) for name, setup in setups.items()}

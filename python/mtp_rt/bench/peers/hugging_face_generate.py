@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from mtp_rt.bench.peers import GPU_ENGINE, LOOKUP, hugging_face, sources
+from mtp_rt.bench.peers import LOOKUP, hugging_face, on_gpu, sources
 from mtp_rt.bench.peers.protocol import Run, Setup
 from mtp_rt.errors import UnsupportedError
 
@@ -38,7 +38,7 @@ def load(setup: Setup) -> tuple[GenerateSystem, dict[str, object]]:
     """
     transformers, torch = _libraries()
     torch.set_num_threads(setup.threads)
-    device = "cuda" if setup.engine == GPU_ENGINE else "cpu"
+    device = "cuda" if on_gpu(setup.engine, setup.provider) else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise UnsupportedError("transformers: torch finds no GPU; install a build of torch for CUDA")
     model = transformers.AutoModelForCausalLM.from_pretrained(setup.path, dtype=torch.bfloat16).eval()

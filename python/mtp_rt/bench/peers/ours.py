@@ -24,10 +24,16 @@ def version() -> str:
 def load(setup: Setup) -> tuple[OurSystem, dict[str, object]]:
     """Return the loaded engine with its loop, and the settings."""
     engine = engines.open_engine(
-        Path(setup.path), setup.engine, isa=None, threads=setup.threads, context=setup.context
+        Path(setup.path),
+        setup.engine,
+        provider=setup.provider,
+        isa=None,
+        threads=setup.threads,
+        context=setup.context,
     )
     settings = {
         "engine": engine.info.name,
+        "device": engine.info.device,
         "isa": engine.info.isa,
         "threads": engine.info.threads,
         "drafts": setup.drafts,

@@ -18,7 +18,8 @@ class Setup:
         threads: Threads to compute with.
         context: Tokens of prompt and answer together, at most.
         drafts: "auto" or a number; only our own adapter drafts, peers run plain.
-        engine: What our own adapter runs the model with; beside "tensorrt" peers compute on the GPU, too.
+        engine: What our own adapter runs the model with; beside one on a GPU peers compute there, too.
+        provider: Where engine "onnxruntime" runs.
     """
 
     adapter: str
@@ -27,6 +28,7 @@ class Setup:
     context: int
     drafts: Drafts = 0
     engine: str = "native"
+    provider: str = "cpu"
 
 
 @dataclass(frozen=True)
