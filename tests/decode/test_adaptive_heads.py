@@ -149,6 +149,30 @@ def test_auto_takes_the_source_that_promises_more(acceptance: float, winner: str
     assert accepted[winner] > 0.9 * sum(accepted.values()) > 500
 
 
+@pytest.mark.parametrize("order", [0, 1], ids=["varied", "repeating"])
+@pytest.mark.parametrize("acceptance", [0.0, 0.4, 0.7, 0.95])
+def test_both_sources_are_as_fast_as_the_better_one(acceptance: float, order: int) -> None:
+    rates = {
+        source: decode(
+            Machine([SLOW_MEMORY]),
+            acceptance,
+            options=_core.DraftOptions(source=source, max_drafts=7),
+            order=order,
+            prior=[0.5] * 4,
+        )[0].rate
+        for source in ("lookup", "heads", "auto")
+    }
+    assert rates["auto"] > 0.97 * max(rates["lookup"], rates["heads"])
+
+
+def test_heads_rest_where_the_copy_stands() -> None:
+    """They would be right as often, but nothing is left for them to add."""
+    auto = _core.DraftOptions(source="auto", max_drafts=7)
+    timed, engine = decode(Machine([SLOW_MEMORY]), 0.97, options=auto, order=1, prior=[0.9] * 4)
+    [stats] = [outcome.counters for outcome in timed.outcomes]
+    assert engine.drafted < 0.5 * stats.steps
+
+
 def test_time_spent_drafting_is_reported() -> None:
     """On the fake engine nothing but calls takes time: drafting takes what the draft calls took."""
     fixed = _core.DraftOptions(source="heads", max_drafts=2, adaptive=False)

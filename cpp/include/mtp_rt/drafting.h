@@ -37,7 +37,9 @@ struct Proposal {
 /// it.
 struct Prospects {
   std::int32_t width = 1;      // candidates per depth, 1 .. kMaxDraftWidth
-  std::vector<float> chances;  // [depths, width] estimated probability that a candidate is accepted
+  std::vector<float> chances;  // [depths, width] estimated probability that a candidate is accepted where
+                               // nothing else that is drafted would be
+  std::vector<float> others;   // [n] chances of nodes that are there without the heads
 };
 
 /// What the model's extra heads drafted behind a sequence: at each depth the candidates, best first, to

@@ -14,6 +14,7 @@ struct Candidate {
   std::int32_t depth = 0;
   std::int32_t rank = 0;
   double chance = 0.0;
+  bool of_heads = true;
 };
 
 double time_of(std::span<const double> times, std::size_t count) {
@@ -53,6 +54,7 @@ class Step {
   void add(const Candidate& candidate) {
     ++rows_;
     tokens_ += candidate.chance;
+    if (!candidate.of_heads) return;
     std::int32_t& depths = depths_[candidate.wish];
     if (candidate.depth < depths) return;
     call_.add(static_cast<std::size_t>(candidate.depth));
@@ -82,6 +84,9 @@ std::vector<Candidate> candidates_of(const Prospects& prospects, std::size_t wis
     candidates.push_back(
         {wish, place / prospects.width, place % prospects.width, static_cast<double>(prospects.chances[at])});
   }
+  for (const float chance : prospects.others) {
+    candidates.push_back({.wish = wish, .chance = static_cast<double>(chance), .of_heads = false});
+  }
   return candidates;
 }
 
@@ -96,8 +101,10 @@ std::vector<DraftShare> plan_drafts(std::span<const DraftWish> wishes, std::int3
     const std::vector<Candidate> wanted = candidates_of(wishes[i].prospects, i);
     if (wishes[i].adaptive) {
       candidates.insert(candidates.end(), wanted.begin(), wanted.end());
-    } else if (!wanted.empty()) {
-      shares[i] = {wanted.back().depth + 1, wishes[i].prospects.width};
+    } else {
+      const auto depths =
+          static_cast<std::int32_t>(wishes[i].prospects.chances.size()) / wishes[i].prospects.width;
+      shares[i] = {depths, wishes[i].prospects.width};
       for (const Candidate& candidate : wanted) step.add(candidate);
     }
   }
@@ -116,6 +123,7 @@ std::vector<DraftShare> plan_drafts(std::span<const DraftWish> wishes, std::int3
   }
   for (std::size_t n = 0; n < candidates.size(); ++n) {
     const Candidate& candidate = candidates[n];
+    if (!candidate.of_heads) continue;
     DraftShare& share = shares[candidate.wish];
     if (n < best_count) {
       share.depths = std::max(share.depths, candidate.depth + 1);

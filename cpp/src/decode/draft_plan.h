@@ -11,7 +11,7 @@ namespace mtp_rt {
 
 /// What one sequence wants of the heads.
 struct DraftWish {
-  Prospects prospects;   // no candidate is likelier than the first one of the depth before
+  Prospects prospects;   // no candidate of the heads is likelier than the first one of the depth before
   bool adaptive = true;  // else it wants all of them, whatever they cost
 };
 
@@ -29,7 +29,8 @@ struct StepTimes {
 
 /// A share for each wish. The next verify call has `rows` rows without drafts, each of which promises a
 /// token. Candidates are added, the likeliest first, up to the number that promises most tokens per time:
-/// each costs its row, and a depth that was not drafted before its share of the draft call. More candidates
+/// each costs its row, and a depth of the heads that was not drafted before its share of the draft call. More
+/// candidates
 /// of a depth cost the heads next to nothing, so those that may turn out likely enough are drafted too.
 [[nodiscard]] std::vector<DraftShare> plan_drafts(std::span<const DraftWish> wishes, std::int32_t rows,
                                                   const StepTimes& times);

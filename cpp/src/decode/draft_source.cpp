@@ -1,4 +1,5 @@
-#include <numeric>
+#include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include "decode/heads_source.h"
@@ -13,12 +14,7 @@ namespace {
 constexpr std::int32_t kMostDrafts = 15;
 constexpr std::int32_t kTreeWidth = 3;  // more candidates are hardly ever right
 
-/// Tokens that drafts with these chances promise.
-float promise(std::span<const float> chances) {
-  return std::accumulate(chances.begin(), chances.end(), 0.0F);
-}
-
-/// Lookup and heads, as one tree. A match that promises more than heads would is not worth their time.
+/// Lookup and heads, as one tree. What the heads promise is what they add to the copy.
 class LookupAndHeads final : public DraftSource {
  public:
   LookupAndHeads(const EngineInfo& info, std::int32_t width)
@@ -26,9 +22,18 @@ class LookupAndHeads final : public DraftSource {
 
   [[nodiscard]] Prospects prospects(std::span<const Token> tokens, std::int32_t max_drafts) override {
     copied_ = lookup_.propose(tokens, max_drafts, {});
-    Prospects drafted = heads_.prospects(tokens, max_drafts);
-    if (promise(copied_.chances) >= promise(drafted.chances)) return {};
-    return drafted;
+    Prospects prospects = heads_.prospects(tokens, max_drafts);
+    const auto width = static_cast<std::size_t>(prospects.width);
+    float least = 1.0F;  // of the first candidates: none may seem likelier than the one before
+    for (std::size_t at = 0; at < prospects.chances.size(); ++at) {
+      const std::size_t depth = at / width;
+      const float copied = depth < copied_.chances.size() ? copied_.chances[depth] : 0.0F;
+      float& chance = prospects.chances[at];
+      chance = std::min(least, chance * (1.0F - copied));
+      if (at % width + 1 == width) least = prospects.chances[depth * width];
+    }
+    prospects.others = copied_.chances;
+    return prospects;
   }
 
   [[nodiscard]] Proposal propose(std::span<const Token> tokens, std::int32_t max_drafts,

@@ -51,9 +51,11 @@ Prospects HeadsSource::prospects(std::span<const Token> tokens, std::int32_t max
   learn(tokens);
   const std::size_t depths = std::min(outlooks_.size() / width_, static_cast<std::size_t>(max_drafts));
   probing_ = idle_ >= pause_;
-  // A probe is worth its time only where right drafts would be.
-  if (probing_) return {1, std::vector<float>(std::min(depths, static_cast<std::size_t>(kProbe)), 1.0F)};
   Prospects prospects;
+  if (probing_) {  // worth its time only where right drafts would be
+    prospects.chances.assign(std::min(depths, static_cast<std::size_t>(kProbe)), 1.0F);
+    return prospects;
+  }
   prospects.width = static_cast<std::int32_t>(width_);
   double chance = 1.0;  // that all first candidates so far are right
   for (std::size_t depth = 0; depth < depths; ++depth) {
