@@ -104,6 +104,17 @@ def test_opinions_are_combined_as_independent_ones(
     assert not left_out or max(left_out) <= tree[2][-1] * (1 + 1e-5)
 
 
+def test_heads_count_with_what_they_add_to_a_copy() -> None:
+    text, acceptance = [1, 2, 3, 4, 5, 6, 1, 2, 3, 4], [0.6, 0.5, 0.9]
+    [(_, copied)] = native.lookup(text, [len(text)], 5)
+    alone, others = native.first_prospects("heads", text, acceptance, 5)
+    assert alone == pytest.approx([0.6, 0.3, 0.27]) and others == []
+    chances, others = native.first_prospects("auto", text, acceptance, 5)
+    assert others == copied
+    added = [chance * (1 - copy) for chance, copy in zip(alone, copied, strict=False)]
+    assert chances == pytest.approx([min(added[: place + 1]) for place in range(3)])
+
+
 def test_one_opinion_alone_stays_as_it_is() -> None:
     copy = chain([5, 6], [0.8, 0.5])
     tree, copied = native.join_drafts(([], [], []), copy, ALL)

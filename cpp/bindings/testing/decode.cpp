@@ -2,9 +2,11 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -131,6 +133,19 @@ std::pair<DraftNodes, bool> join_drafts(const DraftNodes& drafted, const DraftNo
           joined.source == "lookup"};
 }
 
+/// What a fresh source of the name asks of `heads` extra heads.
+std::pair<std::vector<float>, std::vector<float>> first_prospects(const std::string& name,
+                                                                  const std::vector<Token>& tokens,
+                                                                  const std::vector<float>& acceptance,
+                                                                  std::int32_t max_drafts) {
+  EngineInfo info;
+  info.extra_heads = static_cast<std::int32_t>(acceptance.size());
+  info.acceptance = acceptance;
+  const auto source = make_draft_source({.source = name, .max_drafts = max_drafts, .max_width = 1}, info);
+  Prospects prospects = source->prospects(tokens, max_drafts);
+  return {std::move(prospects.chances), std::move(prospects.others)};
+}
+
 }  // namespace
 
 void bind_decode(nb::module_& module) {
@@ -157,6 +172,8 @@ void bind_decode(nb::module_& module) {
   module.def(
       "join_drafts", &join_drafts, "drafted"_a, "copied"_a, "most"_a,
       "The tree of two proposals (tokens, parents, chances), and whether its first node is copied alone.");
+  module.def("first_prospects", &first_prospects, "source"_a, "tokens"_a, "acceptance"_a, "max_drafts"_a,
+             "(chances of the heads, chances of nodes without them) as a new source sees them.");
   module.def(
       "logprobs",
       [](const Logits& logits, Token chosen, std::int32_t top) {
