@@ -217,5 +217,7 @@ class _Shard:
         parts = [part for item in items for part in item.parts]
         arrays |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         write_shard(shard_path(self._folder, self._number), arrays, self._metadata)
+        for item in items:
+            item.parts.clear()  # whoever holds the recording needs no memory for what lies in the shard
         self._number += 1
         self._recordings, self._bytes = [], 0
