@@ -104,6 +104,12 @@ def test_opinions_are_combined_as_independent_ones(
     assert not left_out or max(left_out) <= tree[2][-1] * (1 + 1e-5)
 
 
+def test_an_engine_that_names_a_token_twice_gets_both_back() -> None:
+    drafted = ([1, 1, 1], [0, 0, 0], [0.4, 0.3, 0.2])
+    tree, _ = native.join_drafts(drafted, chain([1, 2], [0.5, 0.5]), ALL)
+    assert sorted(zip(tree[0], tree[1], strict=True)) == [(1, 0), (1, 0), (1, 0), (2, 1)]
+
+
 def test_heads_count_with_what_they_add_to_a_copy() -> None:
     text, acceptance = [1, 2, 3, 4, 5, 6, 1, 2, 3, 4], [0.6, 0.5, 0.9]
     [(_, copied)] = native.lookup(text, [len(text)], 5)

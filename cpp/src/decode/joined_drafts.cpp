@@ -67,7 +67,7 @@ class Joint {
     for (const std::size_t row : children(drafted)) {
       const Token token = drafted_.tree.tokens[row - 1];
       const double chance = chance_behind(drafted_, row);
-      const bool same = copies && token == copied_.tree.tokens[copied];
+      const bool same = copies && !agree && token == copied_.tree.tokens[copied];
       found.push_back({token, row, same, chance * (same ? copy / kSameMistake : 1.0 - copy)});
       unnamed -= chance;
       agree = agree || same;
@@ -120,10 +120,10 @@ Proposal join(const Proposal& drafted, const Proposal& copied, std::int32_t most
   std::vector<Node> nodes = Joint(drafted, copied).nodes();
   // No node is likelier than its parent, which comes before it, so parents stay before their children.
   std::ranges::stable_sort(nodes, [](const Node& a, const Node& b) { return a.chance > b.chance; });
+  std::vector<std::int32_t> row_of(nodes.size() + 1, 0);
   nodes.resize(std::min(nodes.size(), static_cast<std::size_t>(most)));
   Proposal proposal;
   proposal.source = !nodes.empty() && nodes.front().copied ? copied.source : drafted.source;
-  std::vector<std::int32_t> row_of(drafted.tree.tokens.size() + copied.tree.tokens.size() + 1, 0);
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     row_of[nodes[i].row] = static_cast<std::int32_t>(i) + 1;
     proposal.tree.tokens.push_back(nodes[i].token);
