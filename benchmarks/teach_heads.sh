@@ -5,7 +5,7 @@
 #   pip install ".[train]" && benchmarks/teach_heads.sh RUNS GSM8K_TRAIN.jsonl [SHARE]
 #
 # RUNS is a folder for the run folders; the last one's model is RUNS/fourth/model. SHARE scales tokens and hours:
-# 0.002 is a trial of some minutes. A script that was cut off goes on where it stopped.
+# 0.01 is a trial of a quarter of an hour. A script that was cut off goes on where it stopped.
 set -euo pipefail
 (($# >= 2)) || { sed -n 2,8p "$0" | cut -c3- >&2; exit 2; }
 runs=$(realpath -m "$1") gsm8k=$(realpath "$2") share=${3:-1}

@@ -77,7 +77,7 @@ _KNOWN = (
         heads=ShippedHeads(
             base=_SMOLLM2.name,
             folder="smollm2-135m-mtp",
-            sha256="0fd9aa773cd597a793066da702f3f81150c5a2a8b081004d7c027417246cb297",
+            sha256="e3d0b3da8eba908c2c9ddc40ea41883e2c675db02dac1e2d8e79e285c63fa3f8",
         ),
     ),
     _SMOLLM2,
