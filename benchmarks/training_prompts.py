@@ -15,7 +15,7 @@
 | train:doctest | 2,500 functions to complete | more-itertools, toolz, boltons, networkx, sympy | MIT, BSD |
 | train:advice | 500 questions | inspect-evals, PersistBench | MIT |
 | train:facts | 600 questions | inspect-evals, FreshQA | Apache-2.0 |
-| train:brief | 440 briefs | inspect-evals, WritingBench without 100 for evaluation | MIT; see its NOTICE |
+| train:brief | 130 briefs | inspect-evals, WritingBench without 100 for evaluation | MIT; see its NOTICE |
 | train:writing | 3,000 briefs | benchmarks/writing_briefs.json, combined | Apache-2.0 |
 | train:chat | 12,000 questions | benchmarks/chat_forms.json, combined | Apache-2.0 |
 
@@ -60,7 +60,7 @@ LIMITS = {
     "doctest": 2500,
     "advice": 500,
     "facts": 600,
-    "brief": 440,
+    "brief": 130,
     "writing": 3000,
     "chat": 12000,
 }

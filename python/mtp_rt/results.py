@@ -29,7 +29,8 @@ class Stats:
         prefill_seconds: From submitting the request to its first token.
         decode_seconds: From the first token to the last.
         draft_seconds: The part of `decode_seconds` spent drafting, for this request or others of its steps.
-        drafted_by_source: Drafts verified, in the mean of a step, by where they came from.
+        drafted_by_source: Drafts verified, in the mean of a step, by where they came from; where heads and
+            lookup drafted one tree, by who drafted its likeliest node.
         accepted_by_source: Those that were accepted.
     """
 

@@ -21,7 +21,7 @@ struct DraftOptions {
   std::int32_t max_drafts = 7;  // 0 .. 15
   bool adaptive = true;         // choose the number by measured cost and acceptance
   std::int32_t max_width = 0;   // tokens that a head may propose for one place, 1 .. kMaxDraftWidth; 0: 3 if
-                                // adaptive, else 1, so that drafts are a chain
+                                // adaptive, else 1, so that the heads draft a chain
 };
 
 /// Tokens that may follow a sequence, the likeliest first: every leading part is a tree of its own.

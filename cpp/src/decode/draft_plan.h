@@ -30,8 +30,8 @@ struct StepTimes {
 /// A share for each wish. The next verify call has `rows` rows without drafts, each of which promises a
 /// token. Candidates are added, the likeliest first, up to the number that promises most tokens per time:
 /// each costs its row, and a depth of the heads that was not drafted before its share of the draft call. More
-/// candidates
-/// of a depth cost the heads next to nothing, so those that may turn out likely enough are drafted too.
+/// candidates of a depth cost the heads next to nothing, so those that may turn out likely enough are drafted
+/// too.
 [[nodiscard]] std::vector<DraftShare> plan_drafts(std::span<const DraftWish> wishes, std::int32_t rows,
                                                   const StepTimes& times);
 
