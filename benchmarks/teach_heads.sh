@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Teaches the heads of smollm2-135m-mtp from nothing but the base model and prompts: four runs, each but the
-# first going on with the heads of the one before. About nine hours of two cores.
+# first going on with the heads of the one before. Their fits take five hours, writing and recording come before.
 #
 #   pip install ".[train]" && benchmarks/teach_heads.sh RUNS GSM8K_TRAIN.jsonl [SHARE]
 #
