@@ -127,6 +127,7 @@ struct DotFloat {
       Lanes part[4] = {zero(), zero(), zero(), zero()};
       for (int b = 0; b < x.blocks; ++b) {
         const std::uint8_t* weights = tile + static_cast<std::size_t>(b) * unit.stride;
+        if (r == 0) ask_ahead(weights, unit.stride);
         const float* values = x.values + (static_cast<std::size_t>(b) * kBlockRows + r) * kBlock;
         for (int i = 0; i < kBlock; ++i)
           part[i % 4] = fma(Load::lanes(weights, i), all(values[i]), part[i % 4]);
