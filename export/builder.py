@@ -14,7 +14,7 @@ from mtp_rt.model_dir.safetensors import WEIGHTS_FILE
 
 OPSET = 24  # the first with TensorScatter
 MICROSOFT_OPSET = 1
-IR_VERSION = 11
+IR_VERSION, OLDER_IR_VERSION = 11, 10
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 INT32, INT64, BOOL = TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL
 MICROSOFT = "com.microsoft"
@@ -34,12 +34,14 @@ class Form(Protocol):
     """How a graph says what one runtime wants said differently from the portable form.
 
     Attributes:
+        opset: of the operators; see mtp_rt.export.operators.
         batch: sequences of every call; a name: the call decides.
         capacity: places of every cache; a name: the call decides.
         cache_dtype: of keys and values.
         grouped_attention: rows attend to their cache by one GroupQueryAttention.
     """
 
+    opset: int
     batch: int | str
     capacity: int | str
     cache_dtype: int
@@ -60,17 +62,18 @@ class Graph:
     Args:
         name: of the graph.
         model: whose weights it computes with.
-        form: None is the portable form, whose weights are external data inside model.safetensors.
+        form: how what differs between runtimes is said.
     """
 
-    def __init__(self, name: str, model: ModelDir, form: Form | None = None) -> None:
+    def __init__(self, name: str, model: ModelDir, form: Form) -> None:
         self.name = name
         self.model = model
         self.config = model.config
         self.form = form
-        self.batch: int | str = "batch" if form is None else form.batch
-        self.capacity: int | str = "capacity" if form is None else form.capacity
-        self.cache_dtype = FLOAT if form is None else form.cache_dtype
+        self.opset = form.opset
+        self.batch = form.batch
+        self.capacity = form.capacity
+        self.cache_dtype = form.cache_dtype
         self.memo: dict[tuple[str, ...], str] = {}  # values that several parts of the graph share
         self._nodes: list[Any] = []
         self._inputs: list[Any] = []
@@ -175,11 +178,11 @@ class Graph:
             for values in (self._inputs, self._outputs)
         )
         graph = helper.make_graph(self._nodes, self.name, inputs, outputs, list(self._initializers.values()))
-        domains = {"": OPSET} | ({MICROSOFT: MICROSOFT_OPSET} if self._uses_microsoft() else {})
+        domains = {"": self.opset} | ({MICROSOFT: MICROSOFT_OPSET} if self._uses_microsoft() else {})
         return helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid(domain, version) for domain, version in domains.items()],
-            ir_version=IR_VERSION,
+            ir_version=IR_VERSION if self.opset >= OPSET else OLDER_IR_VERSION,
             producer_name="mtp-rt",
         )
 

@@ -16,6 +16,8 @@ from mtp_rt.export.requantize import described, tensors_in, wanted_kinds
 from mtp_rt.model_dir import ModelDir, Tensor, carried_files, read_model_dir, write_model_dir
 from mtp_rt.model_dir.config import CONFIG_FILE
 
+OPSETS = (24, 21)  # newest first
+
 Derive = Callable[[ModelDir], dict[str, bytes | memoryview]]
 
 
@@ -41,6 +43,7 @@ def export_model(
     target: str | os.PathLike[str],
     *,
     onnx: bool = False,
+    opset: int = 24,
     tensorrt: TensorRtOptions | None = None,
     quantize: str | None = None,
     lm_head: str | None = None,
@@ -50,14 +53,14 @@ def export_model(
 ) -> None:
     """Write the model directory `source` to `target`, which appears complete or not at all.
 
-    The graphs hold no weights: they point into the model.safetensors that is written with them. Other files
-    of the directory are copied.
+    The graphs hold no weights: they point into the model.safetensors beside them. Other files are copied.
 
     Args:
         source: a model directory.
         target: the one to write; may be `source` with `replace`.
         onnx: add verify.onnx and, where the model has extra heads, the draft graphs and all_heads.onnx; of
             graphs that attend also the form for one sequence, which ONNX Runtime runs sooner.
+        opset: of the graphs: 24, or 21 for runtimes that lack its operators.
         tensorrt: add plans of the trunk and the draft graphs, and the record of what they fit.
         quantize: kind of the matrices of layers and heads: "f32", "bf16", "q8" or "q4"; None: as they are.
         lm_head: kind of the embedding, the output matrix and the output matrices of heads, likewise.
@@ -76,9 +79,9 @@ def export_model(
     if not onnx and tensorrt is None and asked == Kinds(None, None) and not symmetric:
         raise ArgumentError("nothing to export: ask for onnx, tensorrt, quantize, lm_head or symmetric")
     if onnx or tensorrt is not None:
-        _need_onnx()
+        _check_graphs(opset)
     model = read_model_dir(source)
-    derived: list[Derive] = [partial(_graphs, progress=progress)] if onnx else []
+    derived: list[Derive] = [partial(_graphs, opset=opset, progress=progress)] if onnx else []
     if tensorrt is not None:
         derived.append(_plans(model, tensorrt, progress))
     config = json.loads((model.path / CONFIG_FILE).read_bytes())
@@ -97,7 +100,9 @@ def export_model(
     )
 
 
-def _need_onnx() -> None:
+def _check_graphs(opset: int) -> None:
+    if opset not in OPSETS:
+        raise ArgumentError(f"opset: {opset} is not 24, or 21 for runtimes that lack its operators")
     try:
         import onnx  # noqa: F401
     except ImportError:
@@ -124,23 +129,25 @@ def _plans(model: ModelDir, options: TensorRtOptions, progress: Progress | None)
     return lambda written: plans_of(written, library, shapes, options.timing_cache, progress)
 
 
-def _graphs(model: ModelDir, progress: Progress | None) -> dict[str, bytes | memoryview]:
+def _graphs(model: ModelDir, opset: int, progress: Progress | None) -> dict[str, bytes | memoryview]:
     from mtp_rt.export.check import check_structure
     from mtp_rt.export.graphs.all_heads import all_heads_graph
     from mtp_rt.export.graphs.draft import draft_graphs
     from mtp_rt.export.graphs.trunk import verify_graph
-    from mtp_rt.export.one_sequence import OneSequence, single_file
+    from mtp_rt.export.portable import OneSequence, Portable, single_file
 
     if progress is not None:
         progress("writing graphs", 0, 1)
-    graphs: dict[str, Any] = {"verify.onnx": verify_graph(model)}
+    form = Portable(opset)
+    graphs: dict[str, Any] = {"verify.onnx": verify_graph(model, form)}
     single = {"verify.onnx": verify_graph(model, OneSequence())}
     heads = model.config.extra_heads
     if heads is not None:
-        graphs |= {**draft_graphs(model), "all_heads.onnx": all_heads_graph(model)}
+        graphs |= {**draft_graphs(model, form), "all_heads.onnx": all_heads_graph(model, form)}
     if heads is not None and heads.body == "block":
         single |= draft_graphs(model, OneSequence())
-    graphs |= {single_file(name): graph for name, graph in single.items()}
+    if opset == OPSETS[0]:  # runtimes that need an older one lack what GroupQueryAttention is asked for too
+        graphs |= {single_file(name): graph for name, graph in single.items()}
     for name, graph in graphs.items():
         check_structure(graph, name, model)
     if progress is not None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mtp_rt.export.builder import FLOAT, MICROSOFT, Graph
+from mtp_rt.export.operators import rms_norm
 from mtp_rt.export.requantize import is_symmetric
 from mtp_rt.model_dir import output_matrix
 
@@ -28,7 +29,7 @@ def product(g: Graph, name: str, x: str) -> str:
 
 def products(g: Graph, names: Sequence[str], x: str) -> list[str]:
     """Return the products of matrices that read the same x."""
-    return portable_products(g, names, x) if g.form is None else g.form.products(g, names, x)
+    return g.form.products(g, names, x)
 
 
 def portable_products(g: Graph, names: Sequence[str], x: str) -> list[str]:
@@ -58,7 +59,7 @@ def joined_product(g: Graph, names: Sequence[str], x: str) -> str | None:
 
 def embedding_rows(g: Graph, tokens: str) -> str:
     """Return the embeddings [..., D] of tokens [...] of two dimensions."""
-    return portable_embedding_rows(g, tokens) if g.form is None else g.form.embedding_rows(g, tokens)
+    return g.form.embedding_rows(g, tokens)
 
 
 def portable_embedding_rows(g: Graph, tokens: str) -> str:
@@ -83,7 +84,7 @@ def vocabulary(g: Graph, state: str) -> str:
 
 def norm(g: Graph, name: str, x: str) -> str:
     """Return RMSNorm of x [..., D] with the gain vector `name`."""
-    return g.op("RMSNormalization", x, g.weight(name), axis=-1, epsilon=g.config.rms_norm_eps)
+    return rms_norm(g, x, g.weight(name))
 
 
 def _block_shape(g: Graph, part: str) -> tuple[int, int, int]:

@@ -65,18 +65,22 @@ def tiny_with_heads(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., P
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
-    """Return a function: model directory -> the same with ONNX graphs, written once; skips without onnx."""
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function: model directory, opset = 24 -> the same with ONNX graphs, written once.
+
+    Skips without onnx.
+    """
     pytest.importorskip("onnx")
     from mtp_rt.export.exporter import export_model
 
-    written: dict[Path, Path] = {}
+    written: dict[tuple[Path, int], Path] = {}
 
-    def get(source: Path) -> Path:
-        if source not in written:
-            written[source] = tmp_path_factory.mktemp("exported") / source.name
-            export_model(source, written[source], onnx=True)
-        return written[source]
+    def get(source: Path, opset: int = 24) -> Path:
+        key = (source, opset)
+        if key not in written:
+            written[key] = tmp_path_factory.mktemp("exported") / source.name
+            export_model(source, written[key], onnx=True, opset=opset)
+        return written[key]
 
     return get
 
@@ -85,11 +89,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]
 def exported_f32_heads(
     tmp_path_factory: pytest.TempPathFactory,
     tiny_model: Path,
-    exported: Callable[[Path], Path],
+    exported: Callable[..., Path],
 ) -> Callable[..., Path]:
     """Return a function: preset of tiny_model.heads -> the tiny model in f32 with such heads, exported.
 
-    Keywords replace fields of the preset.
+    Keywords replace fields of the preset; `opset` is that of the graphs.
     """
     from mtp_rt.export.exporter import export_model
     from tiny_model.heads import PRESETS, write_with_heads
@@ -98,13 +102,13 @@ def exported_f32_heads(
     export_model(tiny_model, base, quantize="f32", lm_head="f32")
     written: dict[str, Path] = {}
 
-    def get(preset: str, **changes: Any) -> Path:
+    def get(preset: str, opset: int = 24, **changes: Any) -> Path:
         heads: Mapping[str, Any] = {"preset": preset, **PRESETS[preset], **changes}
         key = repr(heads)
         if key not in written:
             written[key] = tmp_path_factory.mktemp("f32_heads") / preset
             write_with_heads(heads, base, written[key], kind="f32", unembed="f32")
-        return exported(written[key])
+        return exported(written[key], opset)
 
     return get
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-from mtp_rt.export.builder import FLOAT, INT64, Graph
+from mtp_rt.export.builder import FLOAT, INT64, Form, Graph
 from mtp_rt.export.graphs.heads import CACHES, Heads, best
 from mtp_rt.export.graphs.places import Cache, take_rows
 from mtp_rt.export.graphs.trunk import trunk
 from mtp_rt.export.graphs.unrolled import Following, Rows, drafts_of_blocks, drafts_without_cache, give_out
+from mtp_rt.export.portable import PORTABLE
 from mtp_rt.model_dir import ModelDir
 
 
-def all_heads_graph(model: ModelDir) -> ModelProto:
+def all_heads_graph(model: ModelDir, form: Form = PORTABLE) -> ModelProto:
     """Return all_heads.onnx of a model with extra heads."""
-    g = Graph("all_heads", model)
+    g = Graph("all_heads", model, form)
     run, heads = trunk(g), Heads(g)
     chosen = best(g, run.logits)
     g.output("logits", run.logits, FLOAT, ["batch", "rows", g.config.vocab_size])

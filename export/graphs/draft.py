@@ -13,10 +13,11 @@ from mtp_rt.export.builder import FLOAT, INT64, Form, Graph
 from mtp_rt.export.graphs.heads import CACHES, Heads
 from mtp_rt.export.graphs.places import Cache, CachedRows, chain_places, take_rows
 from mtp_rt.export.graphs.unrolled import Rows, drafts_of_blocks, drafts_without_cache, give_out
+from mtp_rt.export.portable import PORTABLE
 from mtp_rt.model_dir import ModelDir
 
 
-def draft_graphs(model: ModelDir, form: Form | None = None) -> dict[str, ModelProto]:
+def draft_graphs(model: ModelDir, form: Form = PORTABLE) -> dict[str, ModelProto]:
     """Return the draft graphs of a model with extra heads, by file name."""
     return {draft_file(index): draft_graph(model, index, form) for index in range(draft_graph_count(model))}
 
@@ -28,7 +29,7 @@ def draft_graph_count(model: ModelDir) -> int:
     return heads.modules if heads.wiring == "sequential" else 1
 
 
-def draft_graph(model: ModelDir, index: int, form: Form | None = None) -> ModelProto:
+def draft_graph(model: ModelDir, index: int, form: Form = PORTABLE) -> ModelProto:
     """Return one of the draft graphs of a model with extra heads."""
     heads = model.config.extra_heads
     assert heads is not None
@@ -40,7 +41,7 @@ def draft_file(module: int) -> str:
     return "draft.onnx" if module == 0 else f"draft_{module + 1}.onnx"
 
 
-def _one_depth(model: ModelDir, form: Form | None, module: int) -> ModelProto:
+def _one_depth(model: ModelDir, form: Form, module: int) -> ModelProto:
     g = Graph("draft", model, form)
     heads = Heads(g)
     state = g.input("state", FLOAT, ["batch", "width", g.config.hidden_size])
@@ -60,7 +61,7 @@ def _one_depth(model: ModelDir, form: Form | None, module: int) -> ModelProto:
     return g.build()
 
 
-def _all_depths(model: ModelDir, form: Form | None) -> ModelProto:
+def _all_depths(model: ModelDir, form: Form) -> ModelProto:
     g = Graph("draft", model, form)
     heads = Heads(g)
     state = g.input("state", FLOAT, ["batch", "width", g.config.hidden_size])

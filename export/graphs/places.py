@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mtp_rt.export.builder import BOOL, INT32, INT64, MICROSOFT, Graph, Shape
+from mtp_rt.export.operators import write_rows
 from mtp_rt.model_dir.heads import MAX_HEADS
 
 _FINE = 256  # positions per row of the coarse rotation table
@@ -142,8 +143,8 @@ class Cache:
         """
         g = self.graph
         self.give_out(
-            g.op("TensorScatter", self.keys, keys, lengths, axis=2),
-            g.op("TensorScatter", self.values, values, lengths, axis=2),
+            write_rows(g, self.keys, keys, lengths),
+            write_rows(g, self.values, values, lengths),
         )
 
     def give_out(self, keys: str, values: str) -> None:

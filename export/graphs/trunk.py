@@ -9,6 +9,8 @@ from onnx import ModelProto
 
 from mtp_rt.export.builder import FLOAT, INT64, Form, Graph
 from mtp_rt.export.graphs.places import Cache, CachedRows, Places, rotation, take_rows, tree_places
+from mtp_rt.export.operators import attend, rotate
+from mtp_rt.export.portable import PORTABLE
 from mtp_rt.export.weights import embedding_rows, joined_product, norm, product, products, vocabulary
 from mtp_rt.model_dir import ModelDir
 
@@ -65,7 +67,7 @@ def trunk(g: Graph) -> Trunk:
     return Trunk(tokens, rows, places, capacity, state, vocabulary(g, take_rows(g, final, rows)))
 
 
-def verify_graph(model: ModelDir, form: Form | None = None) -> ModelProto:
+def verify_graph(model: ModelDir, form: Form = PORTABLE) -> ModelProto:
     """Return verify.onnx of a model."""
     g = Graph("verify", model, form)
     run = trunk(g)
@@ -91,7 +93,7 @@ def mlp(g: Graph, prefix: str, x: str) -> str:
 
 def _attention(g: Graph, prefix: str, y: str, attended: Attended) -> str:
     names = [f"{prefix}.{kind}_proj.weight" for kind in ("q", "k", "v")]
-    if g.form is not None and g.form.grouped_attention and isinstance(attended, CachedRows):
+    if g.form.grouped_attention and isinstance(attended, CachedRows):
         together = joined_product(g, names, y)
         mixed = attended.grouped(products(g, names, y) if together is None else [together])
     else:
@@ -107,12 +109,10 @@ def _attention_by_heads(g: Graph, q: str, k: str, v: str, attended: Attended) ->
         for x, heads in ((q, g.config.heads), (k, g.config.kv_heads), (v, g.config.kv_heads))
     )
     cos, sin = rotation(g, attended.positions)
-    interleaved = int(g.config.rope_layout == "interleaved")
-    q = g.op("RotaryEmbedding", q, cos, sin, interleaved=interleaved)
-    k = g.op("RotaryEmbedding", k, cos, sin, interleaved=interleaved)
+    q, k = rotate(g, q, cos, sin), rotate(g, k, cos, sin)
     if g.cache_dtype != FLOAT:
         q, k, v = (g.cast(x, g.cache_dtype) for x in (q, k, v))
-    mixed = g.op("Attention", q, *attended.context(k, v))
+    mixed = attend(g, q, *attended.context(k, v))
     if g.cache_dtype != FLOAT:
         mixed = g.cast(mixed, FLOAT)
     return g.reshape(g.op("Transpose", mixed, perm=[0, 2, 1, 3]), [0, 0, g.config.heads * g.config.head_dim])

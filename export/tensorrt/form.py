@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from mtp_rt.convert.quantize import BLOCK, dequantize, pack_nibbles, unpack_nibbles
 from mtp_rt.errors import ModelFormatError
-from mtp_rt.export.builder import FLOAT, HALF, Graph
+from mtp_rt.export.builder import FLOAT, HALF, OPSET, Graph
 from mtp_rt.export.requantize import is_symmetric, stored_parts
 from mtp_rt.export.weights import block_sums
 
@@ -35,6 +35,7 @@ class TensorRtForm:
         file: open for writing.
     """
 
+    opset = OPSET
     batch: int | str = "batch"
     cache_dtype: int = HALF
     grouped_attention = False

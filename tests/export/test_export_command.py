@@ -50,6 +50,13 @@ def test_errors_say_what_to_do(tmp_path: Path, tiny_model: Path) -> None:
     assert "is not empty" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert export(tiny_model, "out", "--onnx", "--quantize", "q5", folder=tmp_path).returncode == 2
+    done = export(tiny_model, "new", "--onnx", "--opset", "19", folder=tmp_path)
+    assert done.returncode == 1
+    assert "opset: 19 is not 24, or 21" in done.stderr
+    done = export(tiny_model, "new", "--quantize", "q8", "--opset", "21", folder=tmp_path)
+    assert done.returncode == 2
+    assert "add --onnx" in done.stderr
+    assert not (tmp_path / "new").exists()
 
 
 def test_without_onnx_the_remedy_is_named(tmp_path: Path, tiny_model: Path) -> None:

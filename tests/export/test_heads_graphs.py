@@ -43,10 +43,11 @@ def heads_of(path: Path) -> HeadsConfig:
     return heads
 
 
+@pytest.mark.parametrize("opset", [24, 21])
 @pytest.mark.parametrize("case", CASES)
-def test_all_heads_draft_as_the_reference_scores(case: str, exported_f32_heads: Models) -> None:
+def test_all_heads_draft_as_the_reference_scores(case: str, opset: int, exported_f32_heads: Models) -> None:
     preset, changes = CASES[case]
-    path = exported_f32_heads(preset, **changes)
+    path = exported_f32_heads(preset, opset, **changes)
     reference = HeadsReference(path)
     got = Runner(path / "all_heads.onnx").chain([TEXT], [0], rows=[[len(TEXT) - 1]])
     first, drafts = int(got["ids"][0, 0]), got["draft_ids"][0, 0].tolist()
@@ -85,13 +86,14 @@ def draft_by_hand(path: Path, text: list[int], first: int, suffix: str) -> tuple
     return np.stack(logits), known[len(text) + 1 :]
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".single.onnx"])
+@pytest.mark.parametrize("form", [(24, ".onnx"), (24, ".single.onnx"), (21, ".onnx")], ids=str)
 @pytest.mark.parametrize("case", CASES)
 def test_draft_graphs_draft_as_the_reference_scores(
-    case: str, suffix: str, exported_f32_heads: Models
+    case: str, form: tuple[int, str], exported_f32_heads: Models
 ) -> None:
     preset, changes = CASES[case]
-    path = exported_f32_heads(preset, **changes)
+    opset, suffix = form
+    path = exported_f32_heads(preset, opset, **changes)
     reference = HeadsReference(path)
     if suffix == ".single.onnx" and heads_of(path).body != "block":
         assert not (path / "draft.single.onnx").exists()  # nothing in it could be said otherwise
@@ -102,13 +104,16 @@ def test_draft_graphs_draft_as_the_reference_scores(
     assert drafts == [reference.token(int(entry)) for entry in want.argmax(axis=-1)]
 
 
+@pytest.mark.parametrize("opset", [24, 21])
 @pytest.mark.parametrize("preset", [preset for preset in PRESETS if preset != "deepseek"])
-def test_every_wanted_row_gets_the_drafts_it_gets_alone(preset: str, exported_f32_heads: Models) -> None:
+def test_every_wanted_row_gets_the_drafts_it_gets_alone(
+    preset: str, opset: int, exported_f32_heads: Models
+) -> None:
     """Rows as in decoding: each row's token is what the row before it chose.
 
     Separate sequential blocks are exact for one wanted row only (docs/exporting.md).
     """
-    file = exported_f32_heads(preset) / "all_heads.onnx"
+    file = exported_f32_heads(preset, opset) / "all_heads.onnx"
     text = list(TEXT)
     for _ in range(3):
         text.append(int(Runner(file).chain([text], [0], rows=[[len(text) - 1]])["ids"][0, 0]))
@@ -123,11 +128,12 @@ def test_every_wanted_row_gets_the_drafts_it_gets_alone(preset: str, exported_f3
             np.testing.assert_allclose(together[name][0, row], alone[name][0, 0], rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("opset", [24, 21])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_quantised_heads_stay_near_the_reference(
-    preset: str, tiny_with_heads: Models, exported: Callable[[Path], Path]
+    preset: str, opset: int, tiny_with_heads: Models, exported: Models
 ) -> None:
-    path = exported(tiny_with_heads(preset))
+    path = exported(tiny_with_heads(preset), opset)
     reference, rounded = HeadsReference(path), HeadsReference(path, simulate=True)
     got = Runner(path / "all_heads.onnx").chain([TEXT], [0], rows=[[len(TEXT) - 1]])
     first, drafts = int(got["ids"][0, 0]), got["draft_ids"][0, 0].tolist()

@@ -1,6 +1,6 @@
 """verify.onnx in plain onnxruntime against the float64 reference, and against itself in other splits.
 
-What concerns one sequence holds for verify.single.onnx too.
+What concerns one sequence holds for verify.single.onnx too, and all of it for graphs of opset 21.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from reference import Reference
 EXACT = ["f32", "bf16", "half_rope_f32", "odd_vocabulary_f32"]
 QUANTISED = ["q8", "one_stage", "q4_head", "half_rope", "untied", "head_dim_64", "ungrouped", "narrow"]
 TOLERANCE = 1e-4
-FORMS = ["verify.onnx", "verify.single.onnx"]
+FORMS = ["verify.onnx", "verify.single.onnx", "opset 21"]
+ANY_BATCH = ["verify.onnx", "opset 21"]
 TOKENS = [5, 17, 3, 250, 99, 31, 8, 77, 140, 2, 64]
 
 Models = Callable[[str], Path]
-Export = Callable[[Path], Path]
+Export = Callable[..., Path]
+
+
+def graph(exported: Export, source: Path, form: str) -> Path:
+    return exported(source, opset=21) / "verify.onnx" if form == "opset 21" else exported(source) / form
 
 
 def prompt(path: Path) -> list[int]:
@@ -37,7 +42,7 @@ def test_exact_kinds_agree_with_the_reference(
 ) -> None:
     tokens = prompt(variant(name))
     want = Reference(variant(name)).run(tokens)
-    got = Runner(exported(variant(name)) / form).chain([tokens], [0])
+    got = Runner(graph(exported, variant(name), form)).chain([tokens], [0])
     np.testing.assert_allclose(got["logits"][0], want.logits, rtol=0, atol=TOLERANCE)
     np.testing.assert_allclose(got["state"][0], want.states, rtol=0, atol=TOLERANCE)
 
@@ -51,14 +56,14 @@ def test_quantised_kinds_are_off_by_their_8_bit_inputs_alone(
     tokens = prompt(variant(name))
     exact = Reference(variant(name)).run(tokens).logits.numpy()
     rounded = Reference(variant(name), simulate=True).run(tokens).logits.numpy()
-    got = Runner(exported(variant(name)) / form).chain([tokens], [0])["logits"][0]
+    got = Runner(graph(exported, variant(name), form)).chain([tokens], [0])["logits"][0]
     error = np.sqrt(np.mean((got - exact) ** 2))
     assert 0 < error < 3 * np.sqrt(np.mean((rounded - exact) ** 2))
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_prompt_in_chunks_gives_what_one_call_gives(form: str, variant: Models, exported: Export) -> None:
-    file = exported(variant("f32")) / form
+    file = graph(exported, variant("f32"), form)
     whole = Runner(file).chain([TOKENS], [0])
     runner = Runner(file)
     parts = [runner.chain([TOKENS[a:b]], [a]) for a, b in ((0, 4), (4, 5), (5, 11))]
@@ -67,8 +72,9 @@ def test_a_prompt_in_chunks_gives_what_one_call_gives(form: str, variant: Models
         np.testing.assert_allclose(joined, whole[name], rtol=0, atol=TOLERANCE)
 
 
-def test_sequences_of_a_batch_keep_to_themselves(variant: Models, exported: Export) -> None:
-    file = exported(variant("f32")) / "verify.onnx"
+@pytest.mark.parametrize("form", ANY_BATCH)
+def test_sequences_of_a_batch_keep_to_themselves(form: str, variant: Models, exported: Export) -> None:
+    file = graph(exported, variant("f32"), form)
     texts, more = [TOKENS[:7], TOKENS[4:7]], [[9, 8], [7, 6]]
     batch = Runner(file, batch=2)
     for row, text in enumerate(texts):
@@ -85,7 +91,7 @@ def test_sequences_of_a_batch_keep_to_themselves(variant: Models, exported: Expo
 
 @pytest.mark.parametrize("form", FORMS)
 def test_rows_of_a_tree_give_what_their_chains_give(form: str, variant: Models, exported: Export) -> None:
-    file = exported(variant("f32")) / form
+    file = graph(exported, variant("f32"), form)
     tokens, parents = [10, 20, 21, 30, 31, 40], [-1, 0, 0, 1, 2, 4]
     depths, tree = [], np.eye(len(tokens), dtype=bool)
     for row, parent in enumerate(parents):
@@ -110,7 +116,7 @@ def test_rows_of_a_tree_give_what_their_chains_give(form: str, variant: Models, 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_only_wanted_rows_are_scored(form: str, variant: Models, exported: Export) -> None:
-    file = exported(variant("f32")) / form
+    file = graph(exported, variant("f32"), form)
     every = Runner(file).chain([TOKENS], [0])
     some = Runner(file).chain([TOKENS], [0], rows=[[10, 2]])
     np.testing.assert_allclose(some["logits"], every["logits"][:, [10, 2]], rtol=0, atol=TOLERANCE)
@@ -121,10 +127,10 @@ def test_only_wanted_rows_are_scored(form: str, variant: Models, exported: Expor
 @pytest.mark.parametrize("name", ["f32", "q4_head"])
 def test_no_row_need_be_wanted(name: str, form: str, variant: Models, exported: Export) -> None:
     """As in the chunks of a long prompt, whose rows are written to the caches and no more."""
-    runner = Runner(exported(variant(name)) / form)
+    runner = Runner(graph(exported, variant(name), form))
     nothing = runner.chain([TOKENS[:6]], [0], rows=np.empty((1, 0), np.int64))
     assert nothing["logits"].shape[:2] == (1, 0)
-    want = Runner(exported(variant(name)) / form).chain([TOKENS], [0])["logits"][0, 6:]
+    want = Runner(graph(exported, variant(name), form)).chain([TOKENS], [0])["logits"][0, 6:]
     got = runner.chain([TOKENS[6:]], [6])["logits"][0]
     np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
 
@@ -132,11 +138,11 @@ def test_no_row_need_be_wanted(name: str, form: str, variant: Models, exported: 
 @pytest.mark.parametrize("form", FORMS)
 def test_positions_far_out_are_rotated_exactly(form: str, variant: Models, exported: Export) -> None:
     """Keys of one token at positions 1,000 and 3 differ by the rotation alone, in float64 angles."""
-    path = exported(variant("half_rope_f32"))
-    config = read_model_dir(path).config
+    file = graph(exported, variant("half_rope_f32"), form)
+    config = read_model_dir(file.parent).config
     keys = {}
     for position in (3, 1000):
-        runner = Runner(path / form)
+        runner = Runner(file)
         runner.run(
             tokens=np.array([[42]]),
             positions=np.array([[position]]),

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 app = options.new_app()
 
+Opset = Annotated[
+    int | None,
+    options.option(
+        "--opset",
+        help="Of the graphs: 24, or 21 for runtimes that lack its operators. Default: 24.",
+    ),
+]
 Plans = Annotated[
     bool,
     options.option("--tensorrt", help="Add TensorRT plans of trunk and drafts (needs mtp-rt[tensorrt])."),
@@ -47,6 +54,7 @@ PlanLibrary = Annotated[
     epilog=options.examples(
         "mtp-rt export smollm2-135m-instruct exported --onnx",
         "mtp-rt export ./my-model ./my-model --onnx --force",
+        "mtp-rt export smollm2-135m-mtp older --onnx --opset 21",
         "mtp-rt export ./my-model small --quantize q4 --lm-head q8 --onnx",
         "mtp-rt export smollm2-135m-mtp plans --tensorrt --tensorrt-contexts 1024,4096",
     )
@@ -60,6 +68,7 @@ def export_model(
     onnx: Annotated[
         bool, options.option("--onnx", help="Add ONNX graphs: trunk, drafts, and all heads in one.")
     ] = False,
+    opset: Opset = None,
     tensorrt: Plans = False,
     tensorrt_contexts: PlanContexts = None,
     tensorrt_batch: PlanBatch = None,
@@ -97,6 +106,7 @@ def export_model(
             folder,
             target,
             onnx=onnx,
+            opset=_opset(onnx, opset),
             tensorrt=plans,
             quantize=quantize,
             lm_head=lm_head,
@@ -108,6 +118,16 @@ def export_model(
         output.write_json(_report(target, onnx) | ({"tensorrt": _plans_record(target)} if tensorrt else {}))
     else:
         output.write(f"{target}\n")
+
+
+def _opset(onnx: bool, wanted: int | None) -> int:
+    from mtp_rt.export.exporter import OPSETS
+
+    if wanted is None:
+        return OPSETS[0]
+    if not onnx:
+        raise typer.BadParameter("is for graphs; add --onnx", param_hint="--opset")
+    return wanted
 
 
 def _plan_options(
