@@ -140,13 +140,13 @@ def _graphs(model: ModelDir, opset: int, progress: Progress | None) -> dict[str,
         progress("writing graphs", 0, 1)
     form = Portable(opset)
     graphs: dict[str, Any] = {"verify.onnx": verify_graph(model, form)}
-    single = {"verify.onnx": verify_graph(model, OneSequence())}
     heads = model.config.extra_heads
     if heads is not None:
         graphs |= {**draft_graphs(model, form), "all_heads.onnx": all_heads_graph(model, form)}
-    if heads is not None and heads.body == "block":
-        single |= draft_graphs(model, OneSequence())
     if opset == OPSETS[0]:  # runtimes that need an older one lack what GroupQueryAttention is asked for too
+        single = {"verify.onnx": verify_graph(model, OneSequence())}
+        if heads is not None and heads.body == "block":
+            single |= draft_graphs(model, OneSequence())
         graphs |= {single_file(name): graph for name, graph in single.items()}
     for name, graph in graphs.items():
         check_structure(graph, name, model)
