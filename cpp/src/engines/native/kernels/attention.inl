@@ -151,14 +151,16 @@ struct AttendQ8 {
   }
 
   /// Sums over positions for 16 of a panel's dimensions: half the sums at a time, which registers hold
-  /// sooner.
+  /// sooner. Asks for every other line of as many pairs from `ahead` on: many requests at once would stall.
   template <int kQueries>
-  static void weigh_half(const std::int8_t* values, int pairs, const std::int32_t (*codes)[kContextBlock / 2],
-                         const float* unit, float* const* out) {
+  static void weigh_half(const std::int8_t* values, const std::byte* ahead, int pairs,
+                         const std::int32_t (*codes)[kContextBlock / 2], const float* unit,
+                         float* const* out) {
     IntLanes acc[kQueries];
     for (int q = 0; q < kQueries; ++q) acc[q] = all_int(0);
 #pragma GCC unroll 4
     for (int i = 0; i < pairs; ++i, values += kValuePairQ8) {
+      if (i % 2 == 0) __builtin_prefetch(ahead + i * kValuePairQ8, 0, 2);
       const Words v = load_words(values);
 #pragma GCC unroll 12
       for (int q = 0; q < kQueries; ++q) acc[q] = dot_words(acc[q], v, codes[q][i]);
@@ -174,7 +176,8 @@ struct AttendQ8 {
     const int pairs = (tile.most + kUnit - 1) / kUnit * kLanes;
     for (int p = 0; p < block.panels; ++p) {
       const std::byte* panel = block.values + p * kValuePanelQ8;
-      ask(block.next_values + p * kValuePanelQ8, kValuePanelQ8);
+      const std::byte* ahead = block.next_values + p * kValuePanelQ8;
+      ask(ahead + kValueScalesQ8, static_cast<std::size_t>(tile.most) * sizeof(float));
       const auto* scales = reinterpret_cast<const float*>(panel + kValueScalesQ8);
       for (int q = 0; q < kQueries; ++q) {
         unit[q] = quantize_weights(tile.scores[q], scales, tile.counts[q], codes[q]);
@@ -183,7 +186,7 @@ struct AttendQ8 {
       const auto* values = reinterpret_cast<const std::int8_t*>(panel);
       for (int c = 0; c < 2; ++c) {
         for (int q = 0; q < kQueries; ++q) out[q] = tile.partials[q] + kLanes + p * kUnit + c * kLanes;
-        weigh_half<kQueries>(values + c * kUnit, pairs, codes, unit, out);
+        weigh_half<kQueries>(values + c * kUnit, ahead + c * kValuePairQ8, pairs, codes, unit, out);
       }
     }
   }
